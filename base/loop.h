@@ -1,0 +1,60 @@
+#pragma once
+/*
+ * The event loop of a single-threaded process (or of one thread): epoll, timerfd, signalfd.
+ * A loop and everything on it belong to the thread that runs it. Sources are embedded in their
+ * owner's struct; `container_of` finds the owner.
+ */
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+struct err;
+struct loop;
+struct loop_io;
+struct loop_timer;
+
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+typedef void loop_io_fn(struct loop_io *io, uint32_t events);
+typedef void loop_timer_fn(struct loop_timer *timer);
+
+struct loop_io {
+    struct loop *loop; /* NULL: not watched */
+    int fd;            /* borrowed */
+    uint32_t events;
+    loop_io_fn *fn;
+};
+
+struct loop_timer {
+    struct loop *loop; /* NULL: not armed */
+    uint64_t due_us;   /* CLOCK_MONOTONIC */
+    size_t heap_index;
+    loop_timer_fn *fn;
+};
+
+int loop_new(struct loop **ret, struct err *err);
+struct loop *loop_free(struct loop *loop);
+
+/** loop_run() - until loop_stop(). Return: 0 or the fault of epoll. */
+int loop_run(struct loop *loop, struct err *err);
+/** loop_step() - wait at most @timeout_ms (-1: for ever), dispatch what is ready. */
+int loop_step(struct loop *loop, int timeout_ms, struct err *err);
+void loop_stop(struct loop *loop);
+
+int loop_io_add(struct loop *loop, struct loop_io *io, int fd, uint32_t events, loop_io_fn *fn,
+                struct err *err);
+int loop_io_change(struct loop_io *io, uint32_t events);
+/** loop_io_remove() - safe on one that is not watched, and from within a callback (no event already fetched for it is delivered). */
+void loop_io_remove(struct loop_io *io);
+
+/** loop_timer_set() - arm or re-arm at an absolute time. Memory for it is reserved here: -ENOMEM. */
+int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t due_us, loop_timer_fn *fn);
+void loop_timer_cancel(struct loop_timer *timer);
+
+/** loop_signals() - block @set in this thread and have @fn called with each signal's number. One per loop. */
+typedef void loop_signal_fn(struct loop *loop, int signo, void *arg);
+int loop_signals(struct loop *loop, const sigset_t *set, loop_signal_fn *fn, void *arg,
+                 struct err *err);
