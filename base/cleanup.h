@@ -13,7 +13,7 @@
 #define AUTO_FCLOSE CLEANUP(cleanup_fclose)
 #define AUTO_DIR    CLEANUP(cleanup_closedir)
 
-/** fd_close() - close a valid descriptor, keep errno; always returns -EBADF, the invalid descriptor. */
+/** fd_close() - close a valid descriptor, keep errno; returns -EBADF, the invalid descriptor. */
 static inline int fd_close(int fd)
 {
     if (fd >= 0) {

@@ -10,7 +10,11 @@
 struct err;
 struct config;
 
-/** Called for each `key = value`; @name is "" for a plain section. Return 0, or a negative errno with words (the position is put before them). */
+/*
+ * Called for each `key = value`; @name is "" for a plain section. Return 0, or a negative errno
+ * with words; the position is put before them. An unknown section or key is the callback's to
+ * refuse.
+ */
 typedef int config_fn(void *arg, const char *section, const char *name, const char *key,
                       const char *value, struct err *err);
 

@@ -37,8 +37,11 @@ int err_prefix(struct err *err, const char *format, ...)
     va_start(args, format);
     int used = vsnprintf(err->text, sizeof(err->text), format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof(err->text))
-        snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %s", old);
+    /* Cut where the room ends: the beginning says more than the end. */
+    if (used >= 0 && (size_t)used < sizeof(err->text) &&
+        snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %s", old) < 0)
+        err->text[used] = 0;
+    replace_control_characters(err->text);
     return err->code ? err->code : -EIO;
 }
 

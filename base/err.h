@@ -26,7 +26,7 @@ struct err {
 int err_set(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** err_prefix() - put "what: " before the words of a fault that is passed on; returns @err's code or -EIO. */
+/** err_prefix() - put "what: " before a fault that is passed on; returns @err's code, or -EIO. */
 int err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** err_clear() - forget a fault that has been dealt with. */

@@ -9,26 +9,35 @@ struct err;
 
 /** fd_read_all() - read up to @size bytes until end of file. Return: bytes, or negative errno. */
 ssize_t fd_read_all(int fd, void *buf, size_t size);
-/** fd_write_all() - all of it. Return: 0 or negative errno (-EPIPE without a signal is the caller's to arrange). */
+/** fd_write_all() - all of it; the caller has SIGPIPE ignored. Return: 0 or negative errno. */
 int fd_write_all(int fd, const void *buf, size_t size);
-/** fd_pread_text() - a small kernel file from offset 0, NUL-terminated, trailing newline cut. */
+/**
+ * fd_pread_text() - a small kernel file from offset 0, NUL-terminated, trailing newline cut
+ * Return: its length, -EFBIG when it does not fit (never a part of it), or negative errno.
+ */
 ssize_t fd_pread_text(int fd, char *buf, size_t size);
 
-/** file_read_text() - a whole file of at most @max bytes, NUL-terminated, malloc'd into @ret. Return: its length or negative errno. */
+/**
+ * file_read_text() - a whole file of at most @max bytes, NUL-terminated, malloc'd into @ret
+ * Return: its length, -EFBIG when it is larger, or negative errno.
+ */
 ssize_t file_read_text(const char *path, size_t max, char **ret, struct err *err);
-/** file_write_text() - open for writing (no create) and write @text in one call. */
+/** file_write_text() - open (no create) and write @text in one call: for kernel files. */
 int file_write_text(const char *path, const char *text, struct err *err);
 int file_write_text_at(int dir_fd, const char *name, const char *text, struct err *err);
 
 int fd_set_nonblock(int fd);
-/** fd_memfd() - a memory file holding @bytes; sealed against any change. Return: fd or negative errno. */
+/** fd_memfd() - a memory file of @bytes, sealed against change. Return: fd or negative errno. */
 int fd_memfd(const char *name, const void *bytes, size_t len);
 
 #define FD_PASS_MAX 8
 /** fd_send() - one message with @n_fds descriptors (borrowed). Return: 0 or negative errno. */
 int fd_send(int sock, const void *buf, size_t len, const int *fds, size_t n_fds);
 /**
- * fd_recv() - one message; descriptors arrive CLOEXEC in @fds (size FD_PASS_MAX), owned by the caller
- * Return: bytes (0: peer gone), -EMSGSIZE when it was cut (descriptors are closed), or negative errno.
+ * fd_recv() - one message
+ * @fds: room for FD_PASS_MAX descriptors; they arrive CLOEXEC and are the caller's
+ *
+ * Return: bytes (0: the peer is gone; an empty message looks the same and is never sent), -EMSGSIZE
+ * when the message was cut (its descriptors are closed), or negative errno.
  */
 ssize_t fd_recv(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds);

@@ -10,13 +10,13 @@
  * FS_FILE: a regular file; FS_DIR: a directory, size 0; parents are made as needed.
  * FS_END: the last record, path_len 0, `size` unused; `status` is 0 or a negative errno, and then
  *         the path bytes (path_len may be > 0) are the words of the fault.
- * FS_SKIPPED (out only): a file that exists and was not sent: `status` says why (-EFBIG count or byte
- *         cap, -EACCES unreadable), size is its size, no content follows.
- * A file of FS_FILE whose sender fails in the middle is padded with zero bytes and followed by an
- * FS_BROKEN record naming it.
+ * FS_SKIPPED (out only): a file that exists and was not sent: `status` says why (-EFBIG count or
+ *         byte cap, -EACCES unreadable), size is its size, no content follows.
+ * FS_BROKEN: the FS_FILE of this name that went before is padded with zero bytes, because its
+ * sender failed in the middle.
  *
- * Paths are relative, `/`-separated, without empty, `.` or `..` parts, at most FS_PATH_MAX bytes and
- * FS_DEPTH_MAX parts of at most FS_NAME_MAX bytes; no NUL. The reader checks that again.
+ * Paths are relative, `/`-separated, without empty, `.` or `..` parts, at most FS_PATH_MAX bytes
+ * and FS_DEPTH_MAX parts of at most FS_NAME_MAX bytes; no NUL. The reader checks that again.
  */
 
 #include <stdint.h>
@@ -30,9 +30,9 @@ enum fs_type { FS_FILE = 1, FS_DIR = 2, FS_END = 3, FS_SKIPPED = 4, FS_BROKEN = 
 
 struct fs_header {
     uint32_t magic;
-    uint16_t type;     /* enum fs_type */
+    uint16_t type; /* enum fs_type */
     uint16_t path_len;
-    uint32_t mode;     /* permission bits, 0777 at most */
+    uint32_t mode; /* permission bits, 0777 at most */
     int32_t status;
     uint64_t size;
 };

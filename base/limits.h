@@ -27,7 +27,7 @@ enum limit_id {
 enum limit_unit { LIMIT_UNIT_BYTES, LIMIT_UNIT_MS, LIMIT_UNIT_COUNT };
 
 struct limit_info {
-    const char *name;      /* "file-size" */
+    const char *name; /* "file-size" */
     enum limit_unit unit;
     uint64_t floor;        /* below it no program could start */
     uint64_t fallback;     /* the default */
@@ -63,15 +63,24 @@ void limits_ceiling(struct limits *ret);
 int limits_resolve(const struct limits *requested, const struct limits *defaults,
                    const struct limits *ceilings, struct limits *ret, struct err *err);
 
-/** limit_parse() - "128M", "30s", "50" in the unit of @id; -EINVAL names the limit and what it takes. */
+/** limit_parse() - "128M", "30s" or "50", as @id takes it; -EINVAL names the limit and the form. */
 int limit_parse(enum limit_id id, const char *text, uint64_t *ret, struct err *err);
 
 /** limit_parse_pair() - "memory=64M" into @limits. */
 int limit_parse_pair(const char *text, struct limits *limits, struct err *err);
 
+/**
+ * limits_from_env() - the environment aliases, over @limits; for the operator's defaults
+ *
+ * An alias is a plain whole number in its own unit (MEMORY_LIMIT_MB=64). One that is unset or empty
+ * changes nothing; -EINVAL names the variable that is no such number. Reads the environment: call
+ * it before there are threads.
+ */
+int limits_from_env(struct limits *limits, struct err *err);
+
 /** limit_format() - the shortest exact form: "128M", "1500ms", "50"; always NUL-terminated. */
 void limit_format(enum limit_id id, uint64_t value, char *buf, size_t size);
 
-/** size_parse() / time_parse() - K M G (1024) to bytes; ms s m h to milliseconds. */
+/** size_parse() - K M G (1024) to bytes. time_parse() - ms s m h, or none: seconds, to ms. */
 int size_parse(const char *text, uint64_t *ret, struct err *err);
 int time_parse(const char *text, uint64_t *ret_ms, struct err *err);

@@ -21,7 +21,7 @@ struct log_field {
 #define LOG_U64(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_U64, .u64 = (v)})
 #define LOG_I64(k, v) ((struct log_field){.key = (k), .type = LOG_FIELD_I64, .u64 = (uint64_t)(v)})
 
-/** log_init() - @program is the "program" of every line; thread-safe afterwards; default level info. */
+/** log_init() - @program (borrowed) is named in every line. Before there are threads. */
 void log_init(const char *program, enum log_level level);
 int log_level_by_name(const char *name);
 void log_write(enum log_level level, const char *event, const char *message,

@@ -47,14 +47,17 @@ void loop_stop(struct loop *loop);
 int loop_io_add(struct loop *loop, struct loop_io *io, int fd, uint32_t events, loop_io_fn *fn,
                 struct err *err);
 int loop_io_change(struct loop_io *io, uint32_t events);
-/** loop_io_remove() - safe on one that is not watched, and from within a callback (no event already fetched for it is delivered). */
+/**
+ * loop_io_remove() - safe on one that is not watched, and from within any callback: an event that
+ * was already fetched for it is not delivered. Remove before the descriptor is closed.
+ */
 void loop_io_remove(struct loop_io *io);
 
-/** loop_timer_set() - arm or re-arm at an absolute time. Memory for it is reserved here: -ENOMEM. */
+/** loop_timer_set() - arm or re-arm at an absolute time; 0, or -ENOMEM. It fires once. */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t due_us, loop_timer_fn *fn);
 void loop_timer_cancel(struct loop_timer *timer);
 
-/** loop_signals() - block @set in this thread and have @fn called with each signal's number. One per loop. */
+/** loop_signals() - block @set in this thread; @fn is called with each signal. Once per loop. */
 typedef void loop_signal_fn(struct loop *loop, int signo, void *arg);
 int loop_signals(struct loop *loop, const sigset_t *set, loop_signal_fn *fn, void *arg,
                  struct err *err);

@@ -14,8 +14,8 @@
 
 /* How the main process ended; the first that applies, in this order. */
 enum verdict {
-    VERDICT_INTERNAL,         /* we failed, not the program */
-    VERDICT_CANCELLED,        /* the caller asked for the end, or is gone */
+    VERDICT_INTERNAL,  /* we failed, not the program */
+    VERDICT_CANCELLED, /* the caller asked for the end, or is gone */
     VERDICT_MEMORY_LIMIT,
     VERDICT_CPU_TIME_LIMIT,
     VERDICT_WALL_TIME_LIMIT,
@@ -26,7 +26,7 @@ enum verdict {
     VERDICT_POLICY_VIOLATION,
     VERDICT_SIGNALED,
     VERDICT_EXITED,
-    VERDICT_COMPILE_FAILED,   /* set by the service on the result of a compile step */
+    VERDICT_COMPILE_FAILED, /* set by the service on the result of a compile step */
     VERDICT_COUNT
 };
 
@@ -36,6 +36,8 @@ const char *verdict_name(enum verdict verdict);
 int verdict_by_name(const char *name);
 /* A limit ended it (exit status 124 of the CLI). */
 bool verdict_is_limit(enum verdict verdict);
+/* The limit that @verdict speaks of (enum limit_id), or -1. */
+int verdict_limit(enum verdict verdict);
 
 /* Kinds of calls that policy forbids; reported with a count. */
 enum refusal_op {
@@ -45,7 +47,7 @@ enum refusal_op {
     REFUSAL_MOUNT,      /* mount, umount, pivot_root, chroot, the new mount API */
     REFUSAL_NAMESPACE,  /* unshare, setns, clone with CLONE_NEW* */
     REFUSAL_KEYRING,    /* add_key, keyctl, request_key */
-    REFUSAL_KERNEL,     /* bpf, io_uring, userfaultfd, perf_event_open, modules, kexec, reboot, swap ... */
+    REFUSAL_KERNEL,     /* bpf, io_uring, userfaultfd, perf_event_open, modules, reboot ... */
     REFUSAL_TIME,       /* setting clocks */
     REFUSAL_TERMINAL,   /* TIOCSTI, TIOCLINUX */
     REFUSAL_DEVICE,     /* mknod of devices, iopl, ioperm */
@@ -63,9 +65,9 @@ const char *refusal_message(enum refusal_op op);
  * Each has a probe in tests/security that fails when the layer is taken away.
  */
 enum layer {
-    LAYER_USER_NS,      /* uid 0 inside is nobody outside */
+    LAYER_USER_NS, /* uid 0 inside is nobody outside */
     LAYER_PID_NS,
-    LAYER_MOUNT_NS,     /* private mount tree and pivot_root into the read-only root */
+    LAYER_MOUNT_NS, /* private mount tree and pivot_root into the read-only root */
     LAYER_NET_NS,
     LAYER_IPC_NS,
     LAYER_UTS_NS,
@@ -78,11 +80,11 @@ enum layer {
     LAYER_SLOT_UID,     /* a uid of its own, not the init's */
     LAYER_SESSION,      /* a new session without the launcher's terminal */
     LAYER_SECCOMP,
-    LAYER_RLIMITS,      /* file size, open files, core, stack, locked memory, CPU backstop */
+    LAYER_RLIMITS, /* file size, open files, core, stack, locked memory, CPU backstop */
     LAYER_CG_MEMORY,
     LAYER_CG_PIDS,
-    LAYER_CG_CPU,       /* CPU accounting of the tree, and weight */
-    LAYER_FDS,          /* no descriptor beyond the stdio reaches the program */
+    LAYER_CG_CPU, /* CPU accounting of the tree, and weight */
+    LAYER_FDS,    /* no descriptor beyond the stdio reaches the program */
     LAYER_COUNT
 };
 
@@ -91,8 +93,8 @@ const char *layer_name(enum layer layer);
 /* Return: the layer, or -1. */
 int layer_by_name(const char *name);
 
-#define LAYER_BIT(layer) (UINT32_C(1) << (layer))
-#define LAYERS_ALL       (LAYER_BIT(LAYER_COUNT) - 1)
+#define LAYER_BIT(layer)   (UINT32_C(1) << (layer))
+#define LAYERS_ALL         (LAYER_BIT(LAYER_COUNT) - 1)
 
 #define RESULT_DETAIL_MAX  120
 #define RESULT_MESSAGE_MAX 240
@@ -122,18 +124,18 @@ enum run_start { RUN_START_COLD, RUN_START_WARM };
 
 struct run_result {
     enum verdict verdict;
-    int exit_code;                     /* 0..255, or -1 when a signal ended the main process */
-    int term_signal;                   /* 0, or the signal that ended the main process */
-    uint32_t limits_hit;               /* bit (1 << enum limit_id) */
-    uint32_t refusals[REFUSAL_COUNT];  /* calls refused, per kind */
+    int exit_code;                    /* 0..255, or -1 when a signal ended the main process */
+    int term_signal;                  /* 0, or the signal that ended the main process */
+    uint32_t limits_hit;              /* bit (1 << enum limit_id) */
+    uint32_t refusals[REFUSAL_COUNT]; /* calls refused, per kind */
     struct run_explanation explanation;
     struct run_usage usage;
     struct run_timing timing;
     enum run_start start;
-    uint32_t layers;                   /* bit per enum layer that was active */
-    uint32_t layers_missing;           /* asked for, or default, and not active */
-    char launcher[16];                 /* "native" or "bwrap" */
-    struct err err;                    /* what failed, with VERDICT_INTERNAL; else code 0 */
+    uint32_t layers;         /* bit per enum layer that was active */
+    uint32_t layers_missing; /* asked for, or default, and not active */
+    char launcher[16];       /* "native" or "bwrap" */
+    struct err err;          /* what failed, with VERDICT_INTERNAL; else code 0 */
 };
 
 /* "SIGKILL"; "SIGRTMIN+3"; NULL for 0. The buffer is static per thread. */
@@ -141,5 +143,18 @@ const char *signal_name(int signo);
 /* "SIGINT", "INT" or "2"; return: the number, or -1. */
 int signal_by_name(const char *name);
 
-/** result_exit_status() - the CLI's exit status for @result: contract.md. */
+/**
+ * result_exit_status() - the command line's exit status for @result
+ *
+ * The program's own; 128+n when a signal ended it (a cancelled run without one counts as SIGINT);
+ * 124 for a limit, 125 for our fault, 126 for a violated policy. COMPILE_FAILED is the compiler's.
+ */
 int result_exit_status(const struct run_result *result);
+
+/**
+ * result_explain() - write explanation.message, one sentence for a beginner
+ *
+ * It is made from the rest of @result. For a limit, explanation.configured must be set, and
+ * explanation.limit is set if it is -1. The message is empty for a plain exit status 0.
+ */
+void result_explain(struct run_result *result);

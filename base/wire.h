@@ -26,7 +26,7 @@ uint32_t wire_u32(struct wire_reader *r);
 uint64_t wire_u64(struct wire_reader *r);
 /* Return: pointer into the message, or NULL (and bad). */
 const void *wire_bytes(struct wire_reader *r, size_t len);
-/* A string: u32 length, bytes, one NUL. Return: borrowed, NUL-terminated, no NUL inside; or NULL. */
+/* A string: u32 length, bytes, one NUL, none inside. Return: borrowed, or NULL (and bad). */
 const char *wire_string(struct wire_reader *r, size_t max_len);
 /* True when everything was read and nothing failed. */
 bool wire_done(const struct wire_reader *r);
