@@ -2,13 +2,13 @@
 /*
  * INI files: `[section]`, `[section "name"]`, `key = value`, `#` and `;` comments. The grammar is
  * strict: an unknown section or key, a repeated key and a line that is neither are errors that name
- * file and line. Values are UTF-8 without control characters.
+ * file and line. A comment has a line of its own, because a value may hold `#` and `;`. Blanks
+ * around a value are cut; it is UTF-8 without control characters (tabs apart) and may be empty.
  */
 
 #include <stddef.h>
 
 struct err;
-struct config;
 
 /*
  * Called for each `key = value`; @name is "" for a plain section. Return 0, or a negative errno

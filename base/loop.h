@@ -2,7 +2,8 @@
 /*
  * The event loop of a single-threaded process (or of one thread): epoll, timerfd, signalfd.
  * A loop and everything on it belong to the thread that runs it. Sources are embedded in their
- * owner's struct; `container_of` finds the owner.
+ * owner's struct, zeroed before first use; `container_of` finds the owner. A callback may add,
+ * change, remove and free any source, its own included; it may not free the loop or step it.
  */
 
 #include <signal.h>
@@ -36,6 +37,8 @@ struct loop_timer {
 };
 
 int loop_new(struct loop **ret, struct err *err);
+/** loop_free() - timers are disarmed; descriptors that are still watched stay their owners'. NULL.
+ */
 struct loop *loop_free(struct loop *loop);
 
 /** loop_run() - until loop_stop(). Return: 0 or the fault of epoll. */
