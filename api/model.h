@@ -108,8 +108,6 @@ const char *model_limit_field(enum limit_id id);
 
 /** model_path_fault() - why @len bytes are no path of the workspace; NULL: they are one. */
 const char *model_path_fault(const void *path, size_t len);
-/** model_utf8_valid() - well-formed UTF-8 (no surrogates, nothing overlong). */
-bool model_utf8_valid(const void *text, size_t len);
 /** model_run_id_valid() - 1 to MODEL_RUN_ID_MAX of [A-Za-z0-9_-]. */
 bool model_run_id_valid(const char *run_id);
 

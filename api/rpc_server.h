@@ -45,6 +45,7 @@ enum rpc_shape { RPC_ONE_REQUEST, RPC_STREAM_REQUEST };
 struct rpc_method {
     const char *path; /* "/cloister.exec.v1.Execution/Execute" */
     enum rpc_shape shape;
+    bool aside; /* holds up no drain: ended with UNAVAILABLE when one begins (watches) */
     void (*on_start)(struct rpc_call *call, void *arg);
     /* @bytes are the message's, valid during the callback. */
     void (*on_message)(struct rpc_call *call, const uint8_t *bytes, size_t len);

@@ -1,0 +1,63 @@
+#pragma once
+/*
+ * A gRPC completion queue, its thread, and the way from there to the loop.
+ *
+ * The thread does one thing: it takes finished operations and puts them on a list. The owner's
+ * thread sees rpc_cq_fd() become readable, calls rpc_cq_dispatch(), and there every tag's function
+ * runs. So all state of servers, clients and calls belongs to the owner's thread. (An empty batch
+ * on a private call would be the way in the other direction; nothing here needs it.)
+ */
+
+#include <stdbool.h>
+
+#include <grpc/grpc.h>
+
+struct err;
+struct rpc_cq;
+
+/* What is given to gRPC as a tag; embedded in its owner. Set @fn before the operation is started.
+ */
+struct rpc_tag {
+    void (*fn)(struct rpc_tag *tag, bool ok);
+    struct rpc_tag *next;
+    bool ok;
+};
+
+/**
+ * rpc_cq_new() - initialise gRPC, make the queue and its thread
+ * Threads are made with all signals blocked. Never fork afterwards without an immediate exec.
+ */
+int rpc_cq_new(struct rpc_cq **ret, struct err *err);
+/** rpc_cq_free() - after everything that uses the queue is destroyed; runs the tags that are left.
+ */
+struct rpc_cq *rpc_cq_free(struct rpc_cq *cq);
+
+grpc_completion_queue *rpc_cq_queue(const struct rpc_cq *cq);
+
+/** rpc_cq_fd() - readable when there is something to dispatch. */
+int rpc_cq_fd(const struct rpc_cq *cq);
+void rpc_cq_dispatch(struct rpc_cq *cq);
+/** rpc_cq_wait() - block until there is something, at most @timeout_ms, and dispatch it. */
+void rpc_cq_wait(struct rpc_cq *cq, int timeout_ms);
+
+/** rpc_cq_start() - grpc_call_start_batch() with @tag. Return: true when the tag will come back;
+ * else the call is cancelled. */
+bool rpc_cq_start(grpc_call *call, const grpc_op *ops, size_t n_ops, struct rpc_tag *tag);
+
+/** rpc_log_hook() - where gRPC's own messages go; by default nowhere. @fn is called on any thread.
+ */
+void rpc_log_hook(void (*fn)(bool error, const char *message));
+
+/*
+ * ThreadSanitizer does not see the hand-over of a tag inside libgrpc (it is not instrumented), so
+ * that it is told of it; nothing in other builds.
+ */
+#if defined(__SANITIZE_THREAD__)
+void __tsan_acquire(void *addr);
+void __tsan_release(void *addr);
+#define RPC_TAG_GIVE(tag) __tsan_release(tag)
+#define RPC_TAG_TAKE(tag) __tsan_acquire(tag)
+#else
+#define RPC_TAG_GIVE(tag) ((void)(tag))
+#define RPC_TAG_TAKE(tag) ((void)(tag))
+#endif

@@ -1,0 +1,94 @@
+#pragma once
+/* What rpc_server.c, rpc_call.c, rpc_listen.c, rpc_health.c and rpc_reflection.c share. Loop thread
+ * only. */
+
+#include <grpc/grpc.h>
+
+#include "api/rpc_cq.h"
+#include "api/rpc_server.h"
+#include "base/loop.h"
+
+struct err;
+
+#define RPC_METHODS_MAX 64
+#define RPC_ACCEPTS     16 /* armed at any time */
+
+struct rpc_entry {
+    const struct rpc_method *method;
+    void *arg;
+};
+
+struct rpc_listener;
+struct rpc_conns;
+struct rpc_health;
+
+struct rpc_server {
+    struct loop *loop;
+    struct loop_io cq_io;
+    struct rpc_server_options options;
+    struct rpc_cq *cq;
+    grpc_server *server;
+    grpc_resource_quota *quota;
+    struct rpc_entry methods[RPC_METHODS_MAX];
+    size_t n_methods;
+    struct rpc_listener *listeners;
+    struct rpc_conns *conns;
+    struct rpc_health *health;
+    struct rpc_call *calls; /* live ones */
+    uint32_t n_calls, n_accepts;
+    uint64_t calls_total;
+    bool started, draining, freeing;
+    bool shutdown_done; /* gRPC has said so */
+    struct rpc_tag shutdown_tag;
+    void (*on_drained)(void *arg);
+    void *on_drained_arg;
+};
+
+/*
+ * Theory of operation of a call: five kinds of operations may be outstanding, each with a tag of
+ * its own. `tags` counts them. The call ends when RECV_CLOSE has come back (`over`); it is told
+ * (on_close) and freed when no tag is outstanding any more.
+ */
+struct rpc_call {
+    struct rpc_server *server;
+    struct rpc_call *prev, *next;
+    grpc_call *call;
+    grpc_metadata_array headers;
+    grpc_call_details details;
+    const struct rpc_method *method; /* NULL: refused before any handler saw it */
+    void *user;
+    struct rpc_peer peer;
+    struct rpc_tag accept_tag, close_tag, read_tag, write_tag, status_tag;
+    unsigned tags;
+    grpc_byte_buffer *incoming, *outgoing;
+    int cancelled; /* written by gRPC before close_tag comes back */
+    bool reading, writing, got_message, half_closed, metadata_sent;
+    bool finishing; /* rpc_call_finish() was called */
+    bool over;
+    enum rpc_code status_code;
+    grpc_slice status_message;
+    grpc_slice status_details; /* length 0: none */
+};
+
+/* rpc_call.c */
+int rpc_call_arm(struct rpc_server *server);
+void rpc_call_end_aside(struct rpc_server *server);
+/* rpc_server.c */
+const struct rpc_entry *rpc_server_find(const struct rpc_server *server, grpc_slice path);
+void rpc_server_call_gone(struct rpc_server *server);
+
+/* rpc_listen.c: connections that we accept ourselves, and who is behind them. */
+int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err *err);
+struct rpc_conns *rpc_conns_free(struct rpc_conns *conns);
+/* Return: false when "fd:N" is no connection of ours that is still open. */
+bool rpc_conns_peer(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret);
+void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret);
+int rpc_listeners_start(struct rpc_server *server, struct err *err);
+void rpc_listeners_stop(struct rpc_server *server);
+void rpc_listeners_free(struct rpc_server *server);
+
+/* rpc_health.c, rpc_reflection.c */
+int rpc_health_add(struct rpc_server *server, struct err *err);
+void rpc_health_drain(struct rpc_server *server);
+struct rpc_health *rpc_health_free(struct rpc_health *health);
+int rpc_reflection_add(struct rpc_server *server, struct err *err);
