@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "frontgw/http/response.h"
+#include "frontgw/http/text.h"
 
 static bool listed(const char *names, const char *name)
 {
@@ -33,19 +34,6 @@ bool gw_field_only(struct gw_response *res, const json_t *body, const char *name
     return true;
 }
 
-static bool has_control(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f)
-            return true;
-        /* C1 controls, U+0080..U+009F */
-        if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
-            return true;
-    }
-    return false;
-}
-
 static bool check_text(struct gw_response *res, const char *name, const json_t *value, size_t min,
                        size_t max, const char **ret)
 {
@@ -58,7 +46,7 @@ static bool check_text(struct gw_response *res, const char *name, const json_t *
         gw_reply_invalid(res, name, "has to be %zu to %zu bytes long, not %zu", min, max, len);
         return false;
     }
-    if (has_control(json_string_value(value), len)) {
+    if (!gw_text_ok(json_string_value(value), len)) {
         gw_reply_invalid(res, name, "must not hold control characters");
         return false;
     }

@@ -36,6 +36,7 @@ static const struct gw_problem_info problems[GW_PROBLEM_COUNT] = {
     [GW_PROBLEM_INTERNAL] = {500, "internal", "Something failed on our side"},
     [GW_PROBLEM_NOT_IMPLEMENTED] = {501, "not_implemented", "This is not offered"},
     [GW_PROBLEM_UNAVAILABLE] = {503, "unavailable", "The service cannot answer now"},
+    [GW_PROBLEM_HTTP_VERSION] = {505, "http_version_not_supported", "Only HTTP/1.1 is spoken here"},
     [GW_PROBLEM_QUOTA] = {507, "quota_exceeded", "There is no room left"},
 };
 

@@ -36,6 +36,7 @@ enum gw_problem {
     GW_PROBLEM_INTERNAL,             /* 500 internal */
     GW_PROBLEM_NOT_IMPLEMENTED,      /* 501 not_implemented */
     GW_PROBLEM_UNAVAILABLE,          /* 503 unavailable */
+    GW_PROBLEM_HTTP_VERSION,         /* 505 http_version_not_supported */
     GW_PROBLEM_QUOTA,                /* 507 quota_exceeded */
     GW_PROBLEM_COUNT
 };

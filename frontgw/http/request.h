@@ -58,6 +58,7 @@ enum gw_header {
     GW_H_USER_AGENT,
     GW_H_X_CLOISTER, /* the custom header that a plain HTML form cannot send */
     GW_H_X_FORWARDED_FOR,
+    GW_H_X_FORWARDED_PROTO,
     GW_H_CAUSE, /* X-Cloister-Cause: why a file is saved (autosave, save, run ...) */
     GW_H_COUNT
 };

@@ -89,7 +89,7 @@ int gw_router_add(struct gw_router *router, const struct gw_route *routes, size_
 enum gw_route_match { GW_ROUTE_FOUND, GW_ROUTE_NO_PATH, GW_ROUTE_NO_METHOD };
 /**
  * gw_router_find() - the route of a decoded path
- * @segments: the path's parts between slashes, each decoded on its own (a part may hold a slash)
+ * @segments: the path's parts between slashes, each decoded on its own (none holds a slash)
  * @ret_params: indices of the segments that stand for the template's names, in order
  * @ret_allow: with GW_ROUTE_NO_METHOD, bits (1 << method) that the path takes
  */
@@ -100,3 +100,6 @@ enum gw_route_match gw_router_find(const struct gw_router *router, enum gw_metho
 /** gw_router_each() - every route in order of addition. */
 size_t gw_router_count(const struct gw_router *router);
 const struct gw_route *gw_router_at(const struct gw_router *router, size_t i);
+/** gw_router_index() - position of a route for per-route counters; gw_router_count() for one that
+ * is not in the table. */
+size_t gw_router_index(const struct gw_router *router, const struct gw_route *route);

@@ -1,0 +1,6 @@
+cloister_unit_test(frontgw head LINKS cloister_gw_core)
+cloister_unit_test(frontgw target LINKS cloister_gw_core)
+cloister_unit_test(frontgw headers LINKS cloister_gw_core)
+cloister_unit_test(frontgw router LINKS cloister_gw_core)
+cloister_unit_test(frontgw reply LINKS cloister_gw_core)
+cloister_unit_test(frontgw job LINKS cloister_gw_core)
