@@ -34,10 +34,10 @@ struct spawn_fds {
 /* Facts of the node, from the spawner at start-up. */
 struct spawn_node {
     uint32_t slots_max;
-    uint32_t layers;              /* active by default on this host */
+    uint32_t layers; /* active by default on this host */
     uint32_t layers_missing;
     struct limits defaults, ceilings;
-    char cgroup_version[16];      /* "v1", "hybrid", "v2" */
+    char cgroup_version[16]; /* "v1", "hybrid", "v2" */
     char launcher[16];
 };
 
@@ -45,15 +45,18 @@ struct spawn_node_stats {
     uint64_t memory_bytes, memory_limit_bytes; /* of the parent group */
     uint64_t oom_kills;
     uint32_t slots_made, slots_busy;
-    uint32_t psi_memory_some_avg10_centi, psi_cpu_some_avg10_centi; /* hundredths of a percent; UINT32_MAX: no PSI */
+    uint32_t psi_memory_some_avg10_centi,
+        psi_cpu_some_avg10_centi; /* hundredths of a percent; UINT32_MAX: no PSI */
 };
 
 struct spawn_events {
-    /* The program is running (inputs unpacked). @pty_master is owned by the callee, -1 without terminal. */
+    /* The program is running (inputs unpacked). @pty_master is owned by the callee, -1 without
+     * terminal. */
     void (*on_started)(void *arg, uint64_t run, int pty_master);
     /* The last event of a run. result->verdict is INTERNAL if the spawner could not run it. */
     void (*on_result)(void *arg, uint64_t run, const struct run_result *result);
-    /* Refused before anything was made: a bad spec (-EINVAL, -ERANGE) or no slot (-EAGAIN). Last event of the run. */
+    /* Refused before anything was made: a bad spec (-EINVAL, -ERANGE) or no slot (-EAGAIN). Last
+     * event of the run. */
     void (*on_refused)(void *arg, uint64_t run, const struct err *err);
     /* Answer to spawn_client_query(): CPU time so far, and whether it waits for terminal input. */
     void (*on_usage)(void *arg, uint64_t run, const struct run_usage *usage, bool waits_for_input);
@@ -71,16 +74,20 @@ struct spawn_client *spawn_client_free(struct spawn_client *client);
 int spawn_client_fd(const struct spawn_client *client);
 const struct spawn_node *spawn_client_node(const struct spawn_client *client);
 
-/** spawn_client_dispatch() - read and deliver all that is there. Return: 0, or -EPIPE when the spawner is gone. */
+/** spawn_client_dispatch() - read and deliver all that is there. Return: 0, or -EPIPE when the
+ * spawner is gone. */
 int spawn_client_dispatch(struct spawn_client *client, struct err *err);
 
-/** spawn_client_run() - @run is the caller's number, unique among live runs. -EAGAIN: the socket is full, try when writable. */
+/** spawn_client_run() - @run is the caller's number, unique among live runs. -EAGAIN: the socket is
+ * full, try when writable. */
 int spawn_client_run(struct spawn_client *client, uint64_t run, const struct sbx_spec *spec,
                      const struct spawn_fds *fds, struct err *err);
-/** spawn_client_end() - end it now; on_result follows. An unknown run is no error (it just ended). */
+/** spawn_client_end() - end it now; on_result follows. An unknown run is no error (it just ended).
+ */
 int spawn_client_end(struct spawn_client *client, uint64_t run, enum spawn_end why,
                      struct err *err);
-/** spawn_client_signal() - to the main process (its foreground group with a terminal). */
+/** spawn_client_signal() - to the main process. With a terminal, keys (Ctrl-C) go in through the
+ * PTY instead. */
 int spawn_client_signal(struct spawn_client *client, uint64_t run, int signo, struct err *err);
 int spawn_client_query(struct spawn_client *client, uint64_t run, struct err *err);
 int spawn_client_query_node(struct spawn_client *client, struct err *err);

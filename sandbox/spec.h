@@ -23,7 +23,10 @@ enum sbx_policy {
 
 enum sbx_launcher { SBX_LAUNCHER_NATIVE, SBX_LAUNCHER_BWRAP };
 
-/* A host path shown inside; only from the operator's configuration or `cloister sandbox run`. */
+/*
+ * A host path shown inside. Never part of a request: binds come from the operator's configuration
+ * or the command line of `cloister sandbox run`, and are part of every slot's mount tree (node.h).
+ */
 struct sbx_bind {
     const char *source; /* absolute host path */
     const char *target; /* absolute path inside */
@@ -37,10 +40,8 @@ struct sbx_spec {
     struct limits limits;    /* resolved: every entry set */
     uint32_t policy;         /* enum sbx_policy */
     uint32_t layers;         /* LAYER_BITs wanted; LAYERS_ALL unless a test takes one away */
-    const struct sbx_bind *binds;
-    size_t n_binds;
     bool terminal;           /* stdio is a PTY made inside; its master is handed back */
     uint16_t rows, cols;
-    bool collect;            /* send new and changed files back when it is over */
-    const char *tenant;      /* whose it is: a change of tenant gets a fresh network namespace */
+    bool collect;       /* send new and changed files back when it is over */
+    const char *tenant; /* whose it is: a change of tenant gets a fresh network namespace */
 };

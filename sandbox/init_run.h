@@ -1,0 +1,87 @@
+#pragma once
+/* The parts of init (see init.c). Freestanding. */
+
+#include <linux/capability.h>
+#include <linux/socket.h>
+#include <stdint.h>
+
+#include "sandbox/init_proto.h"
+#include "sandbox/raw.h"
+
+/* The kernel's own layouts, where the libc headers are out of reach. */
+#if !__STDC_HOSTED__
+struct iovec {
+    void *iov_base;
+    size_t iov_len;
+};
+
+struct msghdr {
+    void *msg_name;
+    int msg_namelen;
+    struct iovec *msg_iov;
+    size_t msg_iovlen;
+    void *msg_control;
+    size_t msg_controllen;
+    unsigned msg_flags;
+};
+
+struct timespec {
+    int64_t tv_sec;
+    int64_t tv_nsec;
+};
+
+struct rlimit64 {
+    uint64_t rlim_cur;
+    uint64_t rlim_max;
+};
+#endif
+
+#define INIT_STRINGS_MAX 1040
+
+struct init_state {
+    const struct init_config *config;
+    const struct sock_filter *insns;
+    const char *cwd;
+    const char *argv[INIT_STRINGS_MAX];
+    const char *const *envp; /* into argv[], after its NULL */
+    int signals;             /* signalfd for SIGCHLD */
+    int listener;            /* of the program's seccomp filter, or -EBADF */
+    int main_pid;
+    int main_status;
+    int main_over;
+    uint64_t files_in_us;
+    uint64_t waited_us, waiting_since_us; /* terminal: time spent waiting for a person */
+    uint32_t refusals[INIT_OPS_MAX];
+};
+
+uint64_t init_now_us(void);
+
+/* init_config_strings() - find argv and envp behind the fixed part; @end is one past the message.
+ */
+int init_config_strings(struct init_state *s, const uint8_t *end);
+
+/* Reports to the spawner. */
+int init_report_send(const struct init_report *report);
+void init_report_failure(struct init_state *s, int stage, int code, const char *text);
+
+/* init_prepare() - signals, descriptors, not dumpable. Each reports its own failure. */
+int init_prepare(struct init_state *s);
+int init_files_in(struct init_state *s);
+int init_start_program(struct init_state *s);
+
+/* init_watch() - until the main process has ended and everything else is dead. */
+int init_watch(struct init_state *s);
+/* init_finish() - report, collect when told to. */
+int init_finish(struct init_state *s);
+
+/* init_become_slot() - in a child: uid, gid, capabilities, as the layers say. */
+int init_become_slot(const struct init_state *s);
+/* init_filter_load() - the seccomp filter; Return: listener (with INIT_NOTIFY and @listen), 0, or
+ * negative errno. */
+int init_filter_load(const struct init_state *s, int listen);
+
+/* init_answer_refusal() - one notification of the filter: count it, answer with its errno. */
+void init_answer_refusal(struct init_state *s);
+/* init_sample_waiting() - does the program wait for terminal input? (terminal runs, every 100 ms)
+ */
+void init_sample_waiting(struct init_state *s);
