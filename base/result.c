@@ -107,20 +107,27 @@ int layer_by_name(const char *name)
     return find_name(layer_names, LAYER_COUNT, name);
 }
 
+#define SIGNAL_NAME_MAX 24
+
+static void format_signal(int signo, char name[static SIGNAL_NAME_MAX])
+{
+    const char *abbreviation = sigabbrev_np(signo);
+    if (abbreviation)
+        snprintf(name, SIGNAL_NAME_MAX, "SIG%s", abbreviation);
+    else if (signo == SIGRTMIN)
+        snprintf(name, SIGNAL_NAME_MAX, "SIGRTMIN");
+    else if (signo > SIGRTMIN && signo <= SIGRTMAX)
+        snprintf(name, SIGNAL_NAME_MAX, "SIGRTMIN+%d", signo - SIGRTMIN);
+    else
+        snprintf(name, SIGNAL_NAME_MAX, "SIG%d", signo);
+}
+
 const char *signal_name(int signo)
 {
-    static _Thread_local char name[24];
-    const char *abbreviation = sigabbrev_np(signo);
+    static _Thread_local char name[SIGNAL_NAME_MAX];
     if (signo <= 0)
         return NULL;
-    if (abbreviation)
-        snprintf(name, sizeof(name), "SIG%s", abbreviation);
-    else if (signo == SIGRTMIN)
-        snprintf(name, sizeof(name), "SIGRTMIN");
-    else if (signo > SIGRTMIN && signo <= SIGRTMAX)
-        snprintf(name, sizeof(name), "SIGRTMIN+%d", signo - SIGRTMIN);
-    else
-        snprintf(name, sizeof(name), "SIG%d", signo);
+    format_signal(signo, name);
     return name;
 }
 
@@ -137,9 +144,12 @@ int signal_by_name(const char *name)
         return signal_by_number(name);
     if (strncmp(name, "SIG", 3) == 0)
         name += 3;
-    for (int signo = 1; signo <= SIGRTMAX; signo++)
-        if (strcmp(signal_name(signo) + 3, name) == 0)
+    for (int signo = 1; signo <= SIGRTMAX; signo++) {
+        char candidate[SIGNAL_NAME_MAX]; /* not signal_name()'s: @name may be what that returned */
+        format_signal(signo, candidate);
+        if (strcmp(candidate + 3, name) == 0)
             return signo;
+    }
     return -1;
 }
 
