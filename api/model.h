@@ -138,3 +138,9 @@ struct run_report {
     const struct run_skipped *skipped;
     size_t n_skipped;
 };
+
+/** run_message() - the sentence for a beginner: the explanation's, or of a fault of ours its words;
+ * never NULL. */
+const char *run_message(const struct run_result *result);
+/** run_layer_detail() - why @layer is not active; "" when it is. */
+const char *run_layer_detail(const struct run_result *result, enum layer layer);
