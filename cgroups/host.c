@@ -1,0 +1,262 @@
+/*
+ * Discovery. libcgroup says which controller is mounted where; a mount is v2 when statfs says so
+ * (libcgroup 2.0 has no call for it). /proc/self/cgroup and mountinfo say where we stand ourselves.
+ *
+ * Trees are made in the top directory of a mount, unless our own group was given to us:
+ *   - systemd marks a unit with Delegate=yes by the xattr user.delegate or trusted.delegate; on v1
+ *     only in its own hierarchy (name=systemd), whose paths the controllers' follow;
+ *   - the top may not be written, and our own group may (an ordinary user's subtree).
+ */
+#include "cgroups/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libcgroup.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+
+#define PROC_MAX (1u << 20)
+
+/* The two files of /proc that say where this process stands. */
+struct self {
+    char *cgroup, *mounts;
+    size_t cgroup_len, mounts_len;
+};
+
+static void self_done(struct self *self)
+{
+    free(self->cgroup);
+    free(self->mounts);
+}
+
+static int self_read(struct self *self, struct err *err)
+{
+    ssize_t n = file_read_text("/proc/self/cgroup", PROC_MAX, &self->cgroup, err);
+    if (n < 0)
+        return (int)n;
+    self->cgroup_len = (size_t)n;
+    n = file_read_text("/proc/self/mountinfo", PROC_MAX, &self->mounts, err);
+    if (n < 0)
+        return (int)n;
+    self->mounts_len = (size_t)n;
+    return 0;
+}
+
+static bool is_v2(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Fails only when there is no room left, which would need more hierarchies than controllers. */
+static void add_controller(struct cg_host *host, uint32_t bit, const char *mount)
+{
+    struct cg_hierarchy *hier = NULL;
+    for (size_t i = 0; i < host->n && !hier; i++)
+        if (strcmp(host->hier[i].mount, mount) == 0)
+            hier = &host->hier[i];
+    if (!hier) {
+        if (host->n == CG_HIER_MAX || strlen(mount) >= CG_PATH_MAX || strchr(mount, ' '))
+            return;
+        hier = &host->hier[host->n++];
+        *hier = (struct cg_hierarchy){.v2 = is_v2(mount)};
+        memcpy(hier->mount, mount, strlen(mount) + 1);
+    }
+    hier->controllers |= bit;
+}
+
+/* Every controller of ours that is mounted, by libcgroup's table. */
+static int discover(struct cg_host *host, struct err *err)
+{
+    int r = cgroup_init();
+    if (r == ECGROUPNOTMOUNTED)
+        return err_set(err, -ENOENT, "no cgroups are mounted here");
+    if (r != 0)
+        return err_set(err, -EIO, "libcgroup: cgroup_init: %s", cgroup_strerror(r));
+    void *walk = NULL;
+    AUTO_FREE struct cgroup_mount_point *point = calloc(1, sizeof(*point));
+    if (!point)
+        return err_set(err, -ENOMEM, "libcgroup: %m");
+    for (r = cgroup_get_controller_begin(&walk, point); r == 0;
+         r = cgroup_get_controller_next(&walk, point)) {
+        uint32_t bit = cg_controller_bit(point->name, strlen(point->name));
+        if (bit)
+            add_controller(host, bit, point->path);
+    }
+    cgroup_get_controller_end(&walk);
+    return r == ECGEOF ? 0 : err_set(err, -EIO, "libcgroup: controllers: %s", cgroup_strerror(r));
+}
+
+/* One interface at a time: v1 when memory or pids are there, else v2. What is left over is not
+ * used. */
+static void choose_version(struct cg_host *host, const struct self *self)
+{
+    uint32_t v1 = 0;
+    for (size_t i = 0; i < host->n; i++)
+        v1 |= host->hier[i].v2 ? 0 : host->hier[i].controllers;
+    struct cg_mount mount;
+    bool has_v2 = cg_parse_mount(self->mounts, self->mounts_len, "cgroup2", NULL, NULL, &mount);
+    bool use_v1 = (v1 & (CG_MEMORY | CG_PIDS)) || (v1 && !has_v2);
+    host->version = !use_v1 ? CG_V2 : has_v2 ? CG_HYBRID : CG_V1;
+    size_t kept = 0;
+    for (size_t i = 0; i < host->n; i++)
+        if (host->hier[i].v2 != use_v1)
+            host->hier[kept++] = host->hier[i];
+    host->n = kept;
+    if (!use_v1 && has_v2 && kept == 0) {
+        add_controller(host, CG_CPUACCT, mount.point);
+        kept = host->n;
+    }
+    if (!use_v1 && kept == 1)
+        host->hier[0].controllers |= CG_CPUACCT | CG_FREEZER; /* parts of the core */
+}
+
+static bool may_write(const char *dir, const char *file)
+{
+    char path[CG_PATH_MAX + 32];
+    snprintf(path, sizeof(path), "%s/%s", dir, file);
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+}
+
+static bool may_make_trees(const struct cg_hierarchy *hier, const char *dir)
+{
+    if (!may_write(dir, "."))
+        return false;
+    return hier->v2 ? may_write(dir, "cgroup.procs") && may_write(dir, "cgroup.subtree_control")
+                    : may_write(dir, "tasks");
+}
+
+static bool marked_delegated(const char *dir)
+{
+    char value[2] = "";
+    if (getxattr(dir, "trusted.delegate", value, sizeof(value)) == 1 && value[0] == '1')
+        return true;
+    return getxattr(dir, "user.delegate", value, sizeof(value)) == 1 && value[0] == '1';
+}
+
+/* Where our own group of @controller can be seen under @mount; false: at its top, or nowhere. */
+static bool own_directory(const struct self *self, const char *controller,
+                          const struct cg_mount *mount, char ret[CG_PATH_MAX])
+{
+    char own[CG_PATH_MAX];
+    if (!cg_parse_own_path(self->cgroup, self->cgroup_len, controller, own, sizeof(own)))
+        return false;
+    const char *below = own;
+    size_t root = strlen(mount->root);
+    if (strcmp(mount->root, "/") != 0) {
+        if (strncmp(own, mount->root, root) != 0 || (own[root] != '/' && own[root] != 0))
+            return false;
+        below = own + root;
+    }
+    if (below[0] == 0 || strcmp(below, "/") == 0 || strstr(below, "/.."))
+        return false;
+    int n = snprintf(ret, CG_PATH_MAX, "%s%s", mount->point, below);
+    return n > 0 && n < CG_PATH_MAX && !strchr(ret, ' ') && access(ret, F_OK) == 0;
+}
+
+/* v1: systemd's mark on the group of the same path in its own hierarchy. */
+static bool systemd_delegated(const struct self *self, const char *own, const char *mount_point)
+{
+    struct cg_mount mount;
+    char named[CG_PATH_MAX];
+    if (!cg_parse_mount(self->mounts, self->mounts_len, "cgroup", NULL, "name=systemd", &mount) ||
+        !own_directory(self, "name=systemd", &mount, named))
+        return false;
+    return strcmp(named + strlen(mount.point), own + strlen(mount_point)) == 0 &&
+           marked_delegated(named);
+}
+
+/* Return: whether trees can be made in this hierarchy at all. */
+static bool choose_base(struct cg_hierarchy *hier, const struct self *self)
+{
+    struct cg_mount mount;
+    char own[CG_PATH_MAX], name[64];
+    cg_format_controllers(hier->controllers & -hier->controllers, ',', name, sizeof(name));
+    bool has_own = cg_parse_mount(self->mounts, self->mounts_len, hier->v2 ? "cgroup2" : "cgroup",
+                                  hier->mount, NULL, &mount) &&
+                   own_directory(self, hier->v2 ? NULL : name, &mount, own);
+    bool own_usable = has_own && may_make_trees(hier, own);
+    bool given = own_usable && (marked_delegated(own) ||
+                                (!hier->v2 && systemd_delegated(self, own, hier->mount)));
+    if (!given && may_make_trees(hier, hier->mount)) {
+        memcpy(hier->base, hier->mount, sizeof(hier->base));
+        return true;
+    }
+    if (!own_usable)
+        return false;
+    hier->delegated = true;
+    memcpy(hier->base, own, sizeof(hier->base));
+    return true;
+}
+
+static void drop_unusable(struct cg_host *host, const struct self *self)
+{
+    size_t kept = 0;
+    host->controllers = 0;
+    for (size_t i = 0; i < host->n; i++) {
+        if (!choose_base(&host->hier[i], self))
+            continue;
+        host->controllers |= host->hier[i].controllers;
+        if (kept != i)
+            host->hier[kept] = host->hier[i];
+        kept++;
+    }
+    host->n = kept;
+}
+
+/* Whoever kills tree by tree starts where processes can be frozen. */
+static void freezer_first(struct cg_host *host)
+{
+    for (size_t i = 1; i < host->n; i++) {
+        if (!(host->hier[i].controllers & CG_FREEZER))
+            continue;
+        struct cg_hierarchy freezer = host->hier[i];
+        host->hier[i] = host->hier[0];
+        host->hier[0] = freezer;
+        return;
+    }
+}
+
+int cg_host_new(struct cg_host **ret, struct err *err)
+{
+    CLEANUP(self_done) struct self self = {0};
+    int r = self_read(&self, err);
+    if (r < 0)
+        return r;
+    AUTO_FREE struct cg_host *host = calloc(1, sizeof(*host));
+    if (!host)
+        return err_set(err, -ENOMEM, "cgroups: %m");
+    r = discover(host, err);
+    if (r < 0)
+        return r;
+    choose_version(host, &self);
+    drop_unusable(host, &self);
+    freezer_first(host);
+    *ret = take_ptr(host);
+    return 0;
+}
+
+struct cg_host *cg_host_free(struct cg_host *host)
+{
+    free(host);
+    return NULL;
+}
+
+enum cg_version cg_host_version(const struct cg_host *host)
+{
+    return host->version;
+}
+
+uint32_t cg_host_controllers(const struct cg_host *host)
+{
+    return host->controllers;
+}
