@@ -8,12 +8,15 @@
  * Everything after that goes through descriptors of our own, opened once per group:
  *
  *   host    what libcgroup found on this machine
+ *
  *   tree    the parent group of one service instance ("cloister-<instance>"): caps the whole node.
- *           Made by the outer spawner as real root and delegated (chown of the directory, `tasks`
- *           and `cgroup.procs` on v1; directory, cgroup.procs, cgroup.threads,
- * cgroup.subtree_control on v2) to uid B, the root of the user namespace. Opened again inside that
- * namespace. group   one slot's set. On v1 it is pooled: counters are reset before each run. On v2
- * a run gets a fresh leaf, made ahead by cg_group_prepare() and removed off the path, because
+ *           Made by the outer spawner as real root and delegated to uid B, the root of the user
+ *           namespace: it owns the directory and, on v1, `tasks` and `cgroup.procs`; on v2,
+ *           cgroup.procs, cgroup.threads and cgroup.subtree_control. Never the limits.
+ *           Opened again inside that namespace.
+ *
+ *   group   one slot's set. On v1 it is kept: counters are reset before each run. On v2 a run gets
+ *           a fresh leaf, made ahead by cg_group_prepare() and removed off the path, because
  *           memory.peak can't be reset before Linux 6.12.
  *
  * On v1 a single-threaded child places itself by writing "0" to each of cg_group_join_fds(): a
@@ -71,9 +74,10 @@ struct cg_node_caps {
 int cg_tree_create(struct cg_host *host, const char *name, const struct cg_node_caps *caps,
                    uid_t owner, gid_t group, struct cg_tree **ret, struct err *err);
 
-/** cg_tree_describe() / cg_tree_open() - hand a tree to another process as one line of text ("v2
- * memory=/sys/... pids=..."). */
+/** cg_tree_describe() - one line of text, "v2 memory+pids=/sys/..."; -ENOSPC when it does not fit.
+ */
 int cg_tree_describe(const struct cg_tree *tree, char *buf, size_t size);
+/** cg_tree_open() - the tree of such a line, in another process; its paths must be visible now. */
 int cg_tree_open(const char *description, struct cg_tree **ret, struct err *err);
 
 /**
@@ -82,8 +86,12 @@ int cg_tree_open(const char *description, struct cg_tree **ret, struct err *err)
  * groups by tasks).
  */
 int cg_tree_enter(struct cg_tree *tree, struct err *err);
-/** cg_tree_place() - from outside: put process @pid into the leaf @leaf ("spawner", "execsvc"),
- * made if needed. Slow path. */
+/**
+ * cg_tree_place() - from outside: put process @pid into the leaf @leaf ("spawner", "execsvc")
+ *
+ * The leaf is made if needed. Slow path. On v2 the spawner must be placed before it can enter: from
+ * outside the tree it may not move itself in.
+ */
 int cg_tree_place(struct cg_tree *tree, const char *leaf, pid_t pid, struct err *err);
 
 enum cg_version cg_tree_version(const struct cg_tree *tree);
@@ -127,8 +135,7 @@ int cg_group_new(struct cg_tree *tree, const char *name, struct cg_group **ret, 
  * A group with processes still in it is -EBUSY: kill it and wait first.
  */
 int cg_group_prepare(struct cg_group *group, const struct cg_limits *limits, struct err *err);
-/** cg_group_raise_memory() - a higher memory limit during a run (room to collect outputs); lower is
- * -EINVAL. */
+/** cg_group_raise_memory() - a higher limit during a run (room for outputs); lower: -EINVAL. */
 int cg_group_raise_memory(struct cg_group *group, uint64_t memory_bytes, struct err *err);
 
 /**

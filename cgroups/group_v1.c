@@ -108,19 +108,9 @@ static int open_hierarchy(struct group_v1 *group, size_t i, struct err *err)
     return cg_v1_open(group, dir, hier->controllers, err);
 }
 
-/* pids.peak of an earlier run would hide this one's. */
-static int renew_pids(struct group_v1 *group, struct err *err)
+static int still_busy(const struct group_v1 *group, struct err *err)
 {
-    const struct cg_tree *tree = group->base.tree;
-    size_t i = 0;
-    while (i < tree->n && tree->hier[i].controllers != CG_PIDS)
-        i++;
-    if (group->file[V1_PIDS_PEAK] < 0 || i == tree->n)
-        return 0;
-    if (unlinkat(tree->hier[i].dir, group->base.name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        return errno == EBUSY ? 0 : err_set(err, -errno, "renew pids of %s: %m", group->base.name);
-    group->written.pids = 0;
-    return open_hierarchy(group, i, err);
+    return err_set(err, -EBUSY, "group %s still has processes", group->base.name);
 }
 
 static int populated(struct cg_group *base)
@@ -137,19 +127,41 @@ static int populated(struct cg_group *base)
     return 0;
 }
 
-static int check_empty(struct group_v1 *group, struct err *err)
+/*
+ * pids.peak of an earlier run would hide this one's, and zombies that nobody has reaped yet would
+ * count against its limit: a fresh directory has neither.
+ */
+static int renew_pids(struct group_v1 *group, uint64_t zombies, struct err *err)
 {
-    uint64_t pids = 0;
-    int r;
-    if (group->file[V1_PIDS_NOW] >= 0) { /* one read; a zombie still counts against the next run */
+    const struct cg_tree *tree = group->base.tree;
+    size_t i = 0;
+    while (i < tree->n && tree->hier[i].controllers != CG_PIDS)
+        i++;
+    if (i == tree->n || (group->file[V1_PIDS_PEAK] < 0 && zombies == 0))
+        return zombies ? still_busy(group, err) : 0;
+    if (unlinkat(tree->hier[i].dir, group->base.name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return errno == EBUSY ? still_busy(group, err)
+                              : err_set(err, -errno, "renew pids of %s: %m", group->base.name);
+    group->written.pids = 0;
+    return open_hierarchy(group, i, err);
+}
+
+/* pids.current is one read, and 0 proves it empty; else it may be zombies only. */
+static int make_empty(struct group_v1 *group, struct err *err)
+{
+    uint64_t pids = UINT64_MAX;
+    int r = 0;
+    if (group->file[V1_PIDS_NOW] >= 0)
         r = cg_read_u64(group->file[V1_PIDS_NOW], "pids.current", &pids, err);
-    } else {
-        r = populated(&group->base);
-        pids = r > 0;
-    }
     if (r < 0)
         return r;
-    return pids ? err_set(err, -EBUSY, "group %s still has processes", group->base.name) : 0;
+    if (pids > 0) {
+        r = populated(&group->base);
+        if (r != 0)
+            return r < 0 ? err_set(err, r, "list group %s: %m", group->base.name)
+                         : still_busy(group, err);
+    }
+    return group->file[V1_PIDS_NOW] < 0 ? 0 : renew_pids(group, pids, err);
 }
 
 static int prepare(struct cg_group *base, const struct cg_limits *limits, struct err *err)
@@ -163,9 +175,7 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
         r = cg_read_u64(group->file[V1_ACCT_USAGE], "cpuacct.usage", &cpu, err);
     if (r == 0 && (!group->fresh || cpu > 0)) {
         group->fresh = false;
-        r = check_empty(group, err);
-        if (r == 0)
-            r = renew_pids(group, err);
+        r = make_empty(group, err);
         if (r == 0)
             r = cg_v1_reset(group, err);
     }

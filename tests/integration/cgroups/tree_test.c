@@ -1,0 +1,216 @@
+/* Trees: made, described, opened, found again after a crash, removed. */
+#include "tests/integration/cgroups/support.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void the_host_has_memory_and_pids(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t wanted = CG_MEMORY | CG_PIDS | CG_CPU | CG_CPUACCT | CG_FREEZER;
+    assert_int_equal(cg_host_controllers(fixture->host) & wanted, wanted);
+    assert_int_equal(cg_tree_controllers(fixture->tree) & wanted, wanted);
+    assert_int_equal(cg_tree_version(fixture->tree), cg_host_version(fixture->host));
+    assert_non_null(cg_version_name(cg_host_version(fixture->host)));
+}
+
+static void a_described_tree_can_be_opened_elsewhere(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[16384], again[16384];
+    assert_int_equal(cg_tree_describe(fixture->tree, text, sizeof(text)), 0);
+    assert_int_equal(cg_tree_describe(fixture->tree, again, 10), -ENOSPC);
+    struct cg_tree *tree = NULL;
+    MUST(cg_tree_open(text, &tree, &err));
+    assert_int_equal(cg_tree_describe(tree, again, sizeof(again)), 0);
+    assert_string_equal(text, again);
+    assert_int_equal(cg_tree_controllers(tree), cg_tree_controllers(fixture->tree));
+    struct cg_group *group = group_made(tree, "slot", 32 * MIB, 20);
+    uint64_t bytes = MIB;
+    assert_int_equal(run_in(group, touch_memory, &bytes), 0);
+    cg_group_free(group);
+    cg_tree_free(tree);
+}
+
+static void a_description_of_nothing_is_refused(void **state)
+{
+    (void)state;
+    struct cg_tree *tree = NULL;
+    assert_int_equal(cg_tree_open("v9 memory=/x", &tree, &err), -EINVAL);
+    assert_int_equal(cg_tree_open("v1 memory=/nowhere/at/all", &tree, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "/nowhere/at/all"));
+    assert_null(tree);
+}
+
+static void the_stats_of_a_tree_show_its_caps_and_pressure(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cg_node_caps caps = {.memory_bytes = 200 * MIB, .pids = 100, .cpu_percent = 150};
+    struct cg_tree *tree = tree_made(fixture, "-caps", &caps);
+    struct cg_tree_stats stats;
+    MUST(cg_tree_stats(tree, &stats, &err));
+    assert_int_equal(stats.memory_limit_bytes, 200 * MIB);
+    assert_int_equal(stats.oom_kills, 0);
+    assert_int_equal(stats.oom_own, 0);
+    if (path_exists("/proc/pressure/memory")) {
+        assert_true(stats.psi_memory_some_avg10_centi <= 10000);
+        assert_true(stats.psi_cpu_some_avg10_centi <= 10000);
+    } else {
+        assert_int_equal(stats.psi_memory_some_avg10_centi, UINT32_MAX);
+    }
+    MUST(cg_tree_stats(fixture->tree, &stats, &err));
+    assert_int_equal(stats.memory_limit_bytes, 0);
+    /* A group may ask for more CPU than the tree's cap: the cap is what it gets. */
+    struct cg_group *group = NULL;
+    MUST(cg_group_new(tree, "slot", &group, &err));
+    struct cg_limits limits = {.memory_bytes = 64 * MIB, .pids = 20, .cpu_percent = 400};
+    MUST(cg_group_prepare(group, &limits, &err));
+    cg_group_free(group);
+    MUST(cg_tree_remove(tree, &err));
+}
+
+static int fork_many(void *n)
+{
+    for (int i = 0; i < *(int *)n; i++)
+        if (fork() == 0)
+            return sleep_long(NULL);
+    return sleep_long(NULL);
+}
+
+static void the_cap_on_processes_holds_for_all_groups_together(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cg_node_caps caps = {.pids = 12};
+    struct cg_tree *tree = tree_made(fixture, "-pids", &caps);
+    struct cg_group *one = group_made(tree, "one", 64 * MIB, 100);
+    struct cg_group *two = group_made(tree, "two", 64 * MIB, 100);
+    int n = 9;
+    pid_t first = start_in(one, fork_many, &n);
+    for (int i = 0; i < 1000 && group_stats(one).pids_now < 10; i++)
+        usleep(1000);
+    pid_t second = start_in(two, fork_many, &n);
+    usleep(50000);
+    assert_int_equal(group_stats(one).pids_now + group_stats(two).pids_now, 12);
+    kill_until_empty(one);
+    kill_until_empty(two);
+    wait_for(first);
+    wait_for(second);
+    cg_group_free(one);
+    cg_group_free(two);
+    MUST(cg_tree_remove(tree, &err));
+}
+
+/* A tree as a crash leaves it: the maker is gone, groups and processes are not. */
+static pid_t abandoned_tree(struct fixture *fixture, const char *suffix)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t maker = fork();
+    if (maker == 0) {
+        struct cg_tree *tree = tree_made(fixture, suffix, NULL);
+        struct cg_group *group = group_made(tree, "slot", 64 * MIB, 20);
+        int n = 3;
+        pid_t pid = start_in(group, fork_many, &n);
+        ssize_t sent = write(ends[1], &pid, sizeof(pid));
+        _exit(sent != sizeof(pid));
+    }
+    assert_int_equal(wait_for(maker), 0);
+    pid_t left = 0;
+    assert_int_equal(read(ends[0], &left, sizeof(left)), sizeof(left));
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(kill(left, 0), 0);
+    return left;
+}
+
+static bool is_alive(pid_t pid)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    bool read = fgets(line, sizeof(line), file) != NULL;
+    fclose(file);
+    const char *state = read ? strrchr(line, ')') : NULL;
+    return state && state[2] != 'Z'; /* pid 1 may be slow to reap what it inherits */
+}
+
+static bool ends_in_dead(const char *name, void *arg)
+{
+    int *asked = arg;
+    (*asked)++;
+    size_t len = strlen(name);
+    return len > 5 && strcmp(name + len - 5, "-dead") == 0;
+}
+
+static void leftovers_of_dead_instances_are_killed_and_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t dead = abandoned_tree(fixture, "-dead");
+    pid_t alive = abandoned_tree(fixture, "-alive");
+    char prefix[80], parent[4096];
+    snprintf(prefix, sizeof(prefix), "%s-", fixture->name);
+    snprintf(parent, sizeof(parent), "%s", tree_path(fixture->tree, "memory"));
+    int asked = 0;
+    int removed = cg_leftovers_remove(fixture->host, prefix, ends_in_dead, &asked, &err);
+    must(removed, &err, "cg_leftovers_remove");
+    assert_int_equal(removed, 1);
+    assert_int_equal(asked,
+                     2); /* once a tree, not once a hierarchy; the fixture's own has no "-" */
+    assert_false(is_alive(dead));
+    assert_true(is_alive(alive));
+    assert_false(path_exists("%s-dead", parent));
+    assert_true(path_exists("%s-alive", parent));
+    assert_true(path_exists("%s", parent));
+    /* The instance's next start empties it too. */
+    struct cg_tree *tree = tree_made(fixture, "-alive", NULL);
+    assert_false(is_alive(alive));
+    assert_false(path_exists("%s-alive/slot", parent));
+    MUST(cg_tree_remove(tree, &err));
+    assert_false(path_exists("%s-alive", parent));
+}
+
+static void leftovers_need_a_prefix(void **state)
+{
+    struct fixture *fixture = *state;
+    int asked = 0;
+    assert_int_equal(cg_leftovers_remove(fixture->host, "", ends_in_dead, &asked, NULL), -EINVAL);
+    assert_int_equal(asked, 0);
+}
+
+static void removing_a_tree_kills_what_runs_in_it(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cg_tree *tree = tree_made(fixture, "-busy", NULL);
+    struct cg_group *group = group_made(tree, "slot", 64 * MIB, 50);
+    int n = 5;
+    pid_t pid = start_in(group, fork_many, &n);
+    pid_t placed = fork();
+    if (placed == 0)
+        _exit(sleep_long(NULL));
+    MUST(cg_tree_place(tree, "execsvc", placed, &err));
+    assert_true(path_exists("%s/execsvc", tree_path(tree, "memory")));
+    MUST(cg_tree_remove(tree, &err));
+    assert_true(WIFSIGNALED(wait_for(pid)));
+    assert_true(WIFSIGNALED(wait_for(placed)));
+    assert_false(path_exists("%s-busy", tree_path(fixture->tree, "memory")));
+    cg_group_free(group);
+}
+
+const struct CMUnitTest tree_tests[] = {
+    cmocka_unit_test(the_host_has_memory_and_pids),
+    cmocka_unit_test(a_described_tree_can_be_opened_elsewhere),
+    cmocka_unit_test(a_description_of_nothing_is_refused),
+    cmocka_unit_test(the_stats_of_a_tree_show_its_caps_and_pressure),
+    cmocka_unit_test(the_cap_on_processes_holds_for_all_groups_together),
+    cmocka_unit_test(leftovers_of_dead_instances_are_killed_and_removed),
+    cmocka_unit_test(leftovers_need_a_prefix),
+    cmocka_unit_test(removing_a_tree_kills_what_runs_in_it),
+};
+const size_t n_tree_tests = sizeof(tree_tests) / sizeof(tree_tests[0]);
