@@ -22,8 +22,10 @@ struct collect {
     struct files_out_event event; /* waits until the held chunk has gone */
     bool event_waits;
 
-    uint64_t bytes; /* of content taken so far */
-    size_t listed;  /* bytes of names */
+    bool given_up;   /* the helper had to stop */
+    bool incomplete; /* collect_stop() found so */
+    uint64_t bytes;  /* of content taken so far */
+    size_t listed;   /* bytes of names */
     struct collect_file *files;
     size_t n_files, files_cap;
     struct collect_skipped *skipped;
@@ -231,7 +233,7 @@ static const char *skipped_reason(int status)
     return status == -EACCES ? "unreadable" : "could not be read";
 }
 
-static int handle(struct collect *c, struct collect_chunk *ret, struct err *err)
+static int handle(struct collect *c, struct collect_chunk *ret)
 {
     const struct files_out_event *e = &c->event;
     c->event_waits = false;
@@ -255,8 +257,8 @@ static int handle(struct collect *c, struct collect_chunk *ret, struct err *err)
     case FILES_OUT_SKIPPED:
         return wanted(c, e) ? skip(c, e->path, e->path_len, e->size, skipped_reason(e->status)) : 0;
     case FILES_OUT_END:
-        return e->status < 0 ? err_set(err, e->status, "collecting files: %s", e->path)
-                             : (int)COLLECT_END;
+        c->given_up = e->status < 0;
+        return COLLECT_END;
     case FILES_OUT_MORE:
     case FILES_OUT_DIR:
     case FILES_OUT_BROKEN:
@@ -276,7 +278,7 @@ int collect_next(struct collect *c, const uint8_t **at, size_t *left, struct col
             if (c->event.type == FILES_OUT_MORE)
                 return COLLECT_MORE;
         }
-        int r = handle(c, ret, err);
+        int r = handle(c, ret);
         if (r == -ENOMEM)
             return err_set(err, r, "collecting files: %m");
         if (r != 0)
@@ -284,9 +286,16 @@ int collect_next(struct collect *c, const uint8_t **at, size_t *left, struct col
     }
 }
 
-bool collect_ended(const struct collect *c)
+void collect_stop(struct collect *c)
 {
-    return files_out_ended(&c->in) && !c->event_waits;
+    c->incomplete = c->given_up || !files_out_ended(&c->in);
+    if (!c->open && !c->held)
+        return;
+    struct collect_file *file = &c->files[c->n_files];
+    c->listed -= file->path_len;
+    skip(c, file->path, file->path_len, file->size, "collecting stopped early");
+    free(file->path);
+    c->open = c->held = false;
 }
 
 void collect_list(const struct collect *c, struct collect_list *ret)
@@ -295,5 +304,6 @@ void collect_list(const struct collect *c, struct collect_list *ret)
                                  .n_files = c->n_files,
                                  .skipped = c->skipped,
                                  .n_skipped = c->n_skipped,
-                                 .n_skipped_more = c->n_skipped_more};
+                                 .n_skipped_more = c->n_skipped_more,
+                                 .incomplete = c->incomplete};
 }

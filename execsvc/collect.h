@@ -51,6 +51,7 @@ struct collect_list {
     const struct collect_skipped *skipped;
     size_t n_skipped;
     uint64_t n_skipped_more; /* not listed */
+    bool incomplete;         /* collecting stopped early */
 };
 
 enum collect_step {
@@ -81,8 +82,11 @@ struct collect *collect_free(struct collect *collect);
 int collect_next(struct collect *collect, const uint8_t **at, size_t *left,
                  struct collect_chunk *ret_chunk, struct err *err);
 
-/** collect_ended() - the stream was read to its end record. */
-bool collect_ended(const struct collect *collect);
+/**
+ * collect_stop() - no more comes. If the stream was not at its end, or the helper said that it had
+ * to give up, the list of what was skipped says so. Call once.
+ */
+void collect_stop(struct collect *collect);
 
 /** collect_list() - what came and what did not, so far; borrowed. */
 void collect_list(const struct collect *collect, struct collect_list *ret);

@@ -1,0 +1,329 @@
+#include "execsvc/step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "execsvc/spawner.h"
+
+#define TERMINAL_EOF "\x04"
+
+static void on_output(struct tap *tap, const uint8_t *bytes, size_t len);
+static void on_files_bytes(struct tap *tap, const uint8_t *bytes, size_t len);
+static void on_end(struct tap *tap);
+static void on_input_drained(struct pump *pump);
+
+struct step *step_new(struct spawner *spawner, struct loop *loop, const struct step_ops *ops,
+                      void *owner)
+{
+    struct step *step = calloc(1, sizeof(*step));
+    if (!step)
+        return NULL;
+    step->spawner = spawner;
+    step->loop = loop;
+    step->ops = ops;
+    step->owner = owner;
+    step->window_fd = -EBADF;
+    pump_init(&step->files_pump, loop);
+    pump_init(&step->input, loop);
+    step->input.on_drained = on_input_drained;
+    for (int i = 0; i < STEP_STREAMS; i++)
+        step->output[i] =
+            (struct tap){.fd = -EBADF, .owner = step, .on_bytes = on_output, .on_end = on_end};
+    step->files_tap =
+        (struct tap){.fd = -EBADF, .owner = step, .on_bytes = on_files_bytes, .on_end = on_end};
+    return step;
+}
+
+static void close_all(struct step *step)
+{
+    pump_done(&step->files_pump);
+    pump_done(&step->input);
+    for (int i = 0; i < STEP_STREAMS; i++)
+        tap_close(&step->output[i]);
+    tap_close(&step->files_tap);
+    step->window_fd = fd_close(step->window_fd);
+    step->files_left = 0;
+}
+
+struct step *step_free(struct step *step)
+{
+    if (!step)
+        return NULL;
+    close_all(step);
+    collect_free(step->collect);
+    free(step->files_buffer);
+    free(step);
+    return NULL;
+}
+
+/* ---- the end ---- */
+
+/* Told when the result is there, nothing is left in the pipes and every collected file was pulled.
+ */
+static void maybe_ended(struct step *step)
+{
+    if (step->ended || !step->have_result || tap_is_open(&step->output[STEP_STDOUT]) ||
+        tap_is_open(&step->output[STEP_STDERR]) || tap_is_open(&step->files_tap) ||
+        step->files_left > 0)
+        return;
+    if (step->files_fault.code < 0) {
+        step->result.verdict = VERDICT_INTERNAL;
+        step->result.err = step->files_fault;
+    } else if (step->collect && !step->refused) {
+        collect_stop(step->collect);
+    }
+    step->ended = true;
+    close_all(step);
+    step->ops->on_ended(step);
+}
+
+void step_on_result(struct step *step, const struct run_result *result)
+{
+    step->result = *result;
+    step->have_result = true;
+    for (int i = 0; i < STEP_STREAMS; i++)
+        if (tap_is_open(&step->output[i]))
+            tap_last_words(&step->output[i]);
+    if (tap_is_open(&step->files_tap))
+        tap_last_words(&step->files_tap);
+    maybe_ended(step);
+}
+
+void step_on_refused(struct step *step, const struct err *err)
+{
+    step->refused = true;
+    struct run_result result = {.verdict = VERDICT_INTERNAL, .exit_code = -1, .err = *err};
+    result.explanation.limit = -1;
+    for (int i = 0; i < STEP_STREAMS; i++)
+        tap_close(&step->output[i]);
+    tap_close(&step->files_tap);
+    step_on_result(step, &result);
+}
+
+void step_end(struct step *step, enum spawn_end why)
+{
+    if (step->number && !step->have_result)
+        spawner_end(step->spawner, step->number, why);
+}
+
+void step_abandon(struct step *step)
+{
+    step->abandoned = true;
+    step_end(step, SPAWN_END_CANCELLED);
+    close_all(step);
+    maybe_ended(step);
+}
+
+/* ---- the beginning ---- */
+
+static int open_pipe(int *ret_read, int *ret_write, struct err *err)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_set(err, -errno, "pipe to a sandbox: %m");
+    *ret_read = fds[0];
+    *ret_write = fds[1];
+    return 0;
+}
+
+/* The program's ends; closed by us once they are sent. */
+struct far_ends {
+    int fds[5]; /* as struct spawn_fds */
+};
+
+static void far_ends_close(struct far_ends *far)
+{
+    for (size_t i = 0; i < 5; i++)
+        far->fds[i] = fd_close(far->fds[i]);
+}
+
+static int open_stdio(struct step *step, struct far_ends *far, struct err *err)
+{
+    int ours = -EBADF;
+    int r = open_pipe(&far->fds[0], &ours, err);
+    if (r == 0)
+        r = pump_open(&step->input, ours);
+    for (int i = 0; r == 0 && i < STEP_STREAMS; i++) {
+        r = open_pipe(&ours, &far->fds[1 + i], err);
+        if (r == 0)
+            r = tap_open(&step->output[i], step->loop, ours, false);
+    }
+    return r;
+}
+
+static int open_files(struct step *step, const struct step_order *order, struct far_ends *far,
+                      struct err *err)
+{
+    int ours = -EBADF;
+    int r = open_pipe(&far->fds[3], &ours, err);
+    if (r < 0)
+        return r;
+    files_in_init(&step->files_in, order->files, order->n_files);
+    r = pump_files(&step->files_pump, ours, &step->files_in);
+    if (r < 0 || !order->collect)
+        return r;
+    r = collect_new(order->collect, &step->collect, err);
+    if (r == 0 && !(step->files_buffer = malloc(TAP_READ_MAX)))
+        r = err_set(err, -ENOMEM, "collecting files: %m");
+    if (r == 0)
+        r = open_pipe(&ours, &far->fds[4], err);
+    return r < 0 ? r : tap_open(&step->files_tap, step->loop, ours, false);
+}
+
+int step_start(struct step *step, const struct step_order *order, struct err *err)
+{
+    CLEANUP(far_ends_close) struct far_ends far = {{-EBADF, -EBADF, -EBADF, -EBADF, -EBADF}};
+    step->terminal = order->spec->terminal;
+    int r = pump_put(&step->input, order->stdin_data, order->stdin_len);
+    if (r == 0 && !step->terminal)
+        r = open_stdio(step, &far, err);
+    if (r == 0)
+        r = open_files(step, order, &far, err);
+    if (r == 0) {
+        const struct spawn_fds fds = {far.fds[0] < 0 ? -1 : far.fds[0],
+                                      far.fds[1] < 0 ? -1 : far.fds[1],
+                                      far.fds[2] < 0 ? -1 : far.fds[2], far.fds[3],
+                                      far.fds[4] < 0 ? -1 : far.fds[4]};
+        r = spawner_run(step->spawner, step, order->spec, &fds, err);
+    }
+    if (r < 0) {
+        close_all(step);
+        return err && !err->code ? err_set(err, r, "set up a sandbox's pipes: %m") : r;
+    }
+    if (!order->stdin_open && !step->terminal)
+        pump_finish(&step->input);
+    return 0;
+}
+
+static void open_terminal(struct step *step, int master)
+{
+    int writes = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    step->window_fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    if (writes >= 0)
+        pump_open(&step->input, writes);
+    tap_open(&step->output[STEP_STDOUT], step->loop, master, true);
+}
+
+void step_on_started(struct step *step, int pty_master)
+{
+    AUTO_CLOSE int master = pty_master;
+    step->started = true;
+    if (step->abandoned)
+        return;
+    if (step->terminal && master >= 0)
+        open_terminal(step, take_fd(&master));
+    if (step->ops->on_started)
+        step->ops->on_started(step);
+}
+
+void step_on_usage(struct step *step, const struct run_usage *usage, bool waits_for_input)
+{
+    if (step->ops->on_usage && !step->abandoned)
+        step->ops->on_usage(step, usage, waits_for_input);
+}
+
+/* ---- input ---- */
+
+static void on_input_drained(struct pump *pump)
+{
+    struct step *step = container_of(pump, struct step, input);
+    if (step->ops->on_input_drained && !step->abandoned)
+        step->ops->on_input_drained(step);
+}
+
+int step_input(struct step *step, const void *bytes, size_t len)
+{
+    return step->abandoned || step->ended ? 0 : pump_put(&step->input, bytes, len);
+}
+
+void step_input_close(struct step *step)
+{
+    if (step->terminal)
+        step_input(step, TERMINAL_EOF, 1);
+    else
+        pump_finish(&step->input);
+}
+
+size_t step_input_queued(const struct step *step)
+{
+    return pump_queued(&step->input);
+}
+
+void step_signal(struct step *step, int signo)
+{
+    if (step->number && !step->have_result)
+        spawner_signal(step->spawner, step->number, signo);
+}
+
+int step_resize(struct step *step, uint16_t rows, uint16_t cols)
+{
+    const struct winsize size = {.ws_row = rows, .ws_col = cols};
+    if (step->window_fd < 0)
+        return 0;
+    return ioctl(step->window_fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
+}
+
+void step_query(struct step *step)
+{
+    if (step->number && !step->have_result)
+        spawner_query(step->spawner, step->number);
+}
+
+/* ---- output ---- */
+
+static void on_output(struct tap *tap, const uint8_t *bytes, size_t len)
+{
+    struct step *step = tap->owner;
+    int stream = tap == &step->output[STEP_STDERR] ? STEP_STDERR : STEP_STDOUT;
+    step->ops->on_output(step, stream, bytes, len);
+}
+
+static void on_end(struct tap *tap)
+{
+    maybe_ended(tap->owner);
+}
+
+void step_pause(struct step *step, bool paused)
+{
+    for (int i = 0; i < STEP_STREAMS; i++)
+        tap_pause(&step->output[i], paused);
+}
+
+/* ---- files ---- */
+
+static void on_files_bytes(struct tap *tap, const uint8_t *bytes, size_t len)
+{
+    struct step *step = tap->owner;
+    if (step->files_fault.code < 0)
+        return;
+    memcpy(step->files_buffer, bytes, len);
+    step->files_at = step->files_buffer;
+    step->files_left = len;
+    tap_pause(tap, true);
+    step->ops->on_files(step);
+}
+
+/* Every path out of it that leaves the buffer empty lets the tap go on, so that its end is seen
+ * from the loop, never from here. */
+int step_next_chunk(struct step *step, struct collect_chunk *ret, struct err *err)
+{
+    if (step->files_left == 0 || step->ended)
+        return COLLECT_MORE;
+    int r = collect_next(step->collect, &step->files_at, &step->files_left, ret, err);
+    if (r == COLLECT_CHUNK)
+        return r;
+    if (r < 0) {
+        step->files_fault = *err;
+        step->files_left = 0;
+        step_end(step, SPAWN_END_CANCELLED);
+    }
+    if (step->files_left == 0)
+        tap_pause(&step->files_tap, false);
+    return r;
+}
