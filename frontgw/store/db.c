@@ -106,6 +106,12 @@ int db_fault(const struct db_tx *tx, struct err *err)
     return tx->fault;
 }
 
+void db_fail(struct db_tx *tx, int fault, const char *words)
+{
+    if (!tx->fault)
+        tx->fault = err_set(&tx->err, fault, "%s", words);
+}
+
 static void close_rows(struct db_tx *tx)
 {
     while (tx->open)

@@ -73,6 +73,8 @@ int db_commit(struct db_tx **tx, struct err *err);
 void db_rollback(struct db_tx **tx);
 /** db_fault() - the fault that sticks to @tx (copied into @err), or 0. */
 int db_fault(const struct db_tx *tx, struct err *err);
+/** db_fail() - let a fault of the caller's own stick to @tx, so that it cannot be committed. */
+void db_fail(struct db_tx *tx, int fault, const char *words);
 #define AUTO_TX CLEANUP(db_rollback)
 
 /* ---- statements ---- */
