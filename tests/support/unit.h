@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /** skip_unless() - leave the test with a reason; a failure when TESTS_MUST_RUN=1 is set, as in CI.
  */
@@ -29,6 +30,13 @@
         print_message("skipped: %s\n", (reason));                                                  \
         skip();                                                                                    \
     } while (0)
+
+static inline void sleep_ms(long ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
 
 /** test_dir_new() - a fresh empty directory; free with test_dir_free(). */
 static inline char *test_dir_new(void)

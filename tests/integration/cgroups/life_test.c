@@ -1,5 +1,6 @@
 /* Killing, using again, removing. */
 #include "tests/integration/cgroups/support.h"
+#include "tests/support/unit.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -62,10 +63,10 @@ static void kill_ends_a_fork_storm(void **state)
     struct cg_group *group = group_made(fixture->tree, "slot", 64 * MIB, 20);
     pid_t pid = start_in(group, four_storms, NULL);
     wait_for(pid);
-    usleep(50000);
+    sleep_ms(50);
     assert_int_equal(cg_group_populated(group), 1);
     kill_until_empty(group);
-    usleep(20000);
+    sleep_ms(20);
     assert_int_equal(cg_group_populated(group), 0);
     cg_group_free(group);
 }

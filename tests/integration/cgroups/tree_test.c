@@ -1,5 +1,6 @@
 /* Trees: made, described, opened, found again after a crash, removed. */
 #include "tests/integration/cgroups/support.h"
+#include "tests/support/unit.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -92,9 +93,9 @@ static void the_cap_on_processes_holds_for_all_groups_together(void **state)
     int n = 9;
     pid_t first = start_in(one, fork_many, &n);
     for (int i = 0; i < 1000 && group_stats(one).pids_now < 10; i++)
-        usleep(1000);
+        sleep_ms(1);
     pid_t second = start_in(two, fork_many, &n);
-    usleep(50000);
+    sleep_ms(50);
     assert_int_equal(group_stats(one).pids_now + group_stats(two).pids_now, 12);
     kill_until_empty(one);
     kill_until_empty(two);
