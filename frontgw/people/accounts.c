@@ -70,41 +70,29 @@ int gw_account_create(struct gw_people *people, const struct gw_actor *actor,
     return db_commit(&tx, err);
 }
 
-static int staff_role(const char *name)
-{
-    int role = gw_role_by_name(name);
-    return role >= GW_ROLE_ASSISTANT ? role : 0;
-}
-
 int gw_relation_to(struct db_tx *tx, const struct gw_actor *actor, const char *account,
                    enum gw_relation *ret_relation, enum gw_role *ret_role, struct err *err)
 {
     AUTO_ROWS struct db_rows rows = {0};
-    bool exists = false, is_staff = false, is_pupil = false;
-    int best = GW_ROLE_NONE;
     db_query(tx, SQL_ACCOUNT_EXISTS, &rows, DB_T(account));
-    if (db_next(&rows)) {
-        exists = true;
-        is_staff = db_i64(&rows, 0) != 0;
-    }
+    bool exists = db_next(&rows);
+    bool is_staff = exists && db_i64(&rows, 0) != 0;
     db_rows_done(&rows);
-    db_query(tx, SQL_SHARED_COURSES, &rows, DB_T(actor->account), DB_T(account));
-    while (db_next(&rows)) {
-        int mine = staff_role(db_text(&rows, 0));
-        is_staff |= staff_role(db_text(&rows, 1)) != 0;
-        is_pupil |= mine != 0;
-        best = mine > best ? mine : best;
-    }
+    db_query(tx, SQL_STAFF_SOMEWHERE, &rows, DB_T(account));
+    is_staff |= db_next(&rows);
+    db_rows_done(&rows);
+    db_query(tx, SQL_HOME_ROLE, &rows, DB_T(actor->account), DB_T(account));
+    int mine = db_next(&rows) ? gw_role_by_name(db_text(&rows, 0)) : -1;
     int r = db_fault(tx, err);
     if (r)
         return r;
     if (!exists)
         return gw_refuse(err, GW_PROBLEM_NOT_FOUND, "there is no such account");
-    *ret_role = gw_role_of(actor, (enum gw_role)best);
+    *ret_role = gw_role_of(actor, mine < 0 ? GW_ROLE_NONE : (enum gw_role)mine);
     if (!strcmp(actor->account, account))
         *ret_relation = GW_REL_SELF;
     else
-        *ret_relation = is_pupil && !is_staff ? GW_REL_PUPIL : GW_REL_OTHER;
+        *ret_relation = mine >= GW_ROLE_ASSISTANT && !is_staff ? GW_REL_PUPIL : GW_REL_OTHER;
     return 0;
 }
 

@@ -89,7 +89,8 @@ void gw_session_start(struct db_tx *tx, const char *account, const char *agent,
 /* ---- accounts (accounts.c) ---- */
 struct gw_account_new {
     const char *login, *name;
-    const char *password; /* NULL: a one-time password is made */
+    const char *password;    /* NULL: a one-time password is made */
+    const char *home_course; /* whose staff may reset the password; or NULL */
     bool admin;
 };
 /** gw_account_create() - @ret_password: the one-time password, "" when one was given. */
@@ -125,9 +126,10 @@ int gw_password_reset(struct gw_people *people, const struct gw_actor *actor, co
 int gw_password_check(const char *login, const char *password, struct err *err);
 
 /**
- * gw_relation_to() - what @account is to @actor, with the actor's highest role towards him
+ * gw_relation_to() - what @account is to @actor, with the actor's role in the account's home course
  *
- * GW_REL_PUPIL: he is a student in a course where the actor is staff, and staff nowhere himself.
+ * GW_REL_PUPIL: the actor is staff of the course that made the account, and the account is staff
+ * nowhere. Being enrolled in the actor's course is not enough: staff can enrol anybody.
  */
 int gw_relation_to(struct db_tx *tx, const struct gw_actor *actor, const char *account,
                    enum gw_relation *ret_relation, enum gw_role *ret_role, struct err *err);

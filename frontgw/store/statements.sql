@@ -145,8 +145,8 @@ UPDATE quota SET bytes_max = CASE WHEN ?i > 0 THEN ?i ELSE bytes_max END,
     WHERE id = (SELECT quota_id FROM account WHERE id = ?t);
 
 -- name: account_insert
-INSERT INTO account (id, login, name, pw_hash, pw_once, is_admin, state, quota_id, created_ms)
-    VALUES (?t, ?t, ?t, ?t, ?i, ?i, 'active', ?t, ?i) ON CONFLICT (login) DO NOTHING;
+INSERT INTO account (id, login, name, pw_hash, pw_once, is_admin, state, quota_id, home_course, created_ms)
+    VALUES (?t, ?t, ?t, ?t, ?i, ?i, 'active', ?t, ?t, ?i) ON CONFLICT (login) DO NOTHING;
 
 -- name: account_get
 SELECT account.id, login, name, is_admin, pw_once, state, locale, account.created_ms, bytes, files, bytes_max, files_max
@@ -171,10 +171,13 @@ UPDATE account SET pw_hash = ?t, pw_once = ?i WHERE id = ?t;
 -- name: account_exists
 SELECT is_admin FROM account WHERE id = ?t;
 
--- name: shared_courses
-SELECT mine.role, theirs.role FROM enrollment AS theirs
-    LEFT JOIN enrollment AS mine ON mine.course = theirs.course AND mine.account = ?t
-    WHERE theirs.account = ?t;
+-- name: home_role
+SELECT enrollment.role FROM account
+    JOIN enrollment ON enrollment.course = account.home_course AND enrollment.account = ?t
+    WHERE account.id = ?t;
+
+-- name: staff_somewhere
+SELECT 1 FROM enrollment WHERE account = ?t AND role <> 'student' LIMIT 1;
 
 -- ---- courses ----
 
@@ -260,5 +263,10 @@ UPDATE section SET deleted_ms = ?i WHERE id = ?t AND deleted_ms = 0;
 
 -- name: workspace_insert
 INSERT INTO workspace (id, owner, course, section, quota_id, created_ms) VALUES (?t, ?t, ?t, ?t, ?t, ?i)
+    ON CONFLICT DO NOTHING;
+
+-- name: workspace_personal
+INSERT INTO workspace (id, owner, course, quota_id, created_ms)
+    SELECT ?t, account.id, ?t, account.quota_id, ?i FROM account WHERE account.id = ?t
     ON CONFLICT DO NOTHING;
 

@@ -16,6 +16,17 @@ CREATE TABLE quota (
     files_max BIGINT NOT NULL
 );
 
+CREATE TABLE course (
+    id TEXT PRIMARY KEY,
+    code TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    term TEXT NOT NULL,
+    state TEXT NOT NULL,
+    quota_id TEXT NOT NULL REFERENCES quota (id),
+    created_ms BIGINT NOT NULL
+);
+
+-- home_course: whose staff made the account, and may give it a new password.
 CREATE TABLE account (
     id TEXT PRIMARY KEY,
     login TEXT NOT NULL UNIQUE,
@@ -26,6 +37,7 @@ CREATE TABLE account (
     state TEXT NOT NULL,
     locale TEXT NOT NULL DEFAULT '',
     quota_id TEXT NOT NULL REFERENCES quota (id),
+    home_course TEXT REFERENCES course (id),
     created_ms BIGINT NOT NULL
 );
 
@@ -64,16 +76,6 @@ CREATE TABLE api_key (
     revoked_ms BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX api_key_account ON api_key (account, created_ms);
-
-CREATE TABLE course (
-    id TEXT PRIMARY KEY,
-    code TEXT NOT NULL UNIQUE,
-    title TEXT NOT NULL,
-    term TEXT NOT NULL,
-    state TEXT NOT NULL,
-    quota_id TEXT NOT NULL REFERENCES quota (id),
-    created_ms BIGINT NOT NULL
-);
 
 CREATE TABLE enrollment (
     course TEXT NOT NULL REFERENCES course (id),
