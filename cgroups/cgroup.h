@@ -99,7 +99,7 @@ uint32_t cg_tree_controllers(const struct cg_tree *tree);
 
 struct cg_tree_stats {
     uint64_t memory_bytes, memory_limit_bytes; /* limit 0: none */
-    uint64_t oom_kills;                        /* in the whole tree */
+    uint64_t oom_kills;                        /* in the whole tree; grows: use differences */
     uint64_t oom_own;                          /* times the parent's own limit was the cause */
     uint32_t psi_memory_some_avg10_centi, psi_cpu_some_avg10_centi; /* UINT32_MAX: no PSI */
 };

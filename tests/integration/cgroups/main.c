@@ -32,11 +32,13 @@ int main(void)
     }
     printf("# cgroups: %s\n", cg_version_name(cg_host_version(host)));
     fflush(stdout);
+    bool v2 = cg_host_version(host) == CG_V2;
     cg_host_free(host);
     static struct CMUnitTest tests[TESTS_MAX];
     size_t n = add(tests, 0, limits_tests, n_limits_tests);
     n = add(tests, n, life_tests, n_life_tests);
     n = add(tests, n, tree_tests, n_tree_tests);
     n = add(tests, n, delegated_tests, n_delegated_tests);
+    n = add(tests, n, delegated_v1_tests, v2 ? 0 : n_delegated_v1_tests);
     return _cmocka_run_group_tests("cgroups", tests, n, fixture_up, fixture_down) ? 1 : 0;
 }

@@ -89,7 +89,7 @@ static _Noreturn void child(struct cg_group *group, int (*run)(void *arg), void 
     _exit(run(arg));
 }
 
-pid_t start_in(struct cg_group *group, int (*run)(void *arg), void *arg)
+pid_t clone_in(struct cg_group *group, int (*run)(void *arg), void *arg)
 {
     struct clone_args args = {.exit_signal = SIGCHLD};
     if (cg_group_clone_fd(group) >= 0) {
@@ -99,6 +99,12 @@ pid_t start_in(struct cg_group *group, int (*run)(void *arg), void *arg)
     pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
     if (pid == 0)
         child(group, run, arg);
+    return pid;
+}
+
+pid_t start_in(struct cg_group *group, int (*run)(void *arg), void *arg)
+{
+    pid_t pid = clone_in(group, run, arg);
     if (pid < 0)
         fail_msg("clone3 into the group: %s", strerror(errno));
     return pid;

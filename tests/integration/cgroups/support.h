@@ -43,7 +43,9 @@ struct cg_stats group_stats(struct cg_group *group);
 
 /* A process that is in @group before @run starts; its exit status is what @run returns. */
 pid_t start_in(struct cg_group *group, int (*run)(void *arg), void *arg);
-/* The same, as a child of its own: waits. Return: the wait status. */
+/* The same without assertions, for use in a child: -1 and errno. */
+pid_t clone_in(struct cg_group *group, int (*run)(void *arg), void *arg);
+/* The same, and waits for it. Return: the wait status. */
 int run_in(struct cg_group *group, int (*run)(void *arg), void *arg);
 int wait_for(pid_t pid);
 /* Kill and wait until nothing is left in @group; fails the test after 5 s. */
@@ -60,4 +62,6 @@ bool path_exists(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *tree_path(struct cg_tree *tree, const char *controller);
 
 extern const struct CMUnitTest limits_tests[], life_tests[], tree_tests[], delegated_tests[];
+extern const struct CMUnitTest delegated_v1_tests[];
 extern const size_t n_limits_tests, n_life_tests, n_tree_tests, n_delegated_tests;
+extern const size_t n_delegated_v1_tests;
