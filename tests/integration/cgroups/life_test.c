@@ -77,8 +77,11 @@ static void a_group_with_processes_is_not_prepared_for_another_run(void **state)
     struct cg_limits limits = {.memory_bytes = 64 * MIB, .pids = 20};
     struct cg_group *group = group_made(fixture->tree, "slot", 64 * MIB, 20);
     pid_t pid = start_in(group, sleep_long, NULL);
-    while (group_stats(group).pids_now == 0 || group_stats(group).cpu_user_us == 0)
+    uint64_t us = 0;
+    while (group_stats(group).pids_now == 0 || us == 0) {
+        MUST(cg_group_cpu_us(group, &us, &err));
         sched_yield();
+    }
     assert_int_equal(cg_group_prepare(group, &limits, NULL), -EBUSY);
     kill_until_empty(group);
     wait_for(pid);
