@@ -172,6 +172,9 @@ int cg_group_cpu_us(struct cg_group *group, uint64_t *ret_us, struct err *err);
 int cg_group_kill(struct cg_group *group, struct err *err);
 /** cg_group_populated() - 1, 0 or a negative errno. Zombies do not count. */
 int cg_group_populated(struct cg_group *group);
-/** cg_group_free() - remove its directories (retrying -EBUSY for a moment) and close. NULL is fine.
+/**
+ * cg_group_free() - remove its directories (retrying -EBUSY for a moment) and close
+ *
+ * Before the tree that it was made in is freed. NULL is fine.
  */
 struct cg_group *cg_group_free(struct cg_group *group);
