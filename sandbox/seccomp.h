@@ -1,18 +1,19 @@
 #pragma once
 /*
- * The system call policy of a program, as a BPF program of our own emission (a range tree, ten
+ * The system call policy of a program, as a BPF program of our own emission (a range tree, five
  * times cheaper to load than a linear allow-list) whose meaning is proven equal to libseccomp's in
- * the tests.
+ * the tests (docs/adr/0006).
  *
  * Names and architectures come from libseccomp. Allow-list (policy.c):
- *   allowed               as is
- *   allowed by argument   clone (no CLONE_NEW*; only threads under no-subprocess), ioctl (no
- * TIOCSTI, TIOCLINUX, TIOCSETD), socket (AF_UNIX; AF_INET, AF_INET6 stream and datagram; AF_NETLINK
- * NETLINK_ROUTE: all harmless in the empty network namespace), socketpair, prctl, personality,
- * mknod, seccomp, madvise clone3                ENOSYS, so that libc falls back to clone, whose
- * flags can be read refused, reported     SECCOMP_RET_USER_NOTIF: answered with the errno by the
- * sandbox's pid 1 unknown to us         ENOSYS (newer than this table) foreign architecture, x32
- * KILL_PROCESS
+ *   allowed            as is
+ *   by argument        clone (no CLONE_NEW*; only threads under no-subprocess), ioctl (no TIOCSTI,
+ *                      TIOCLINUX, TIOCSETD), socket (AF_UNIX; AF_INET, AF_INET6 stream and
+ *                      datagram; AF_NETLINK NETLINK_ROUTE: harmless in the empty network
+ *                      namespace), socketpair, prctl, personality, mknod, seccomp, madvise
+ *   clone3             ENOSYS, so that libc falls back to clone, whose flags can be read
+ *   refused, reported  SECCOMP_RET_USER_NOTIF: answered with the errno by the sandbox's pid 1
+ *   unknown to us      ENOSYS (newer than this table)
+ *   foreign architecture, x32   KILL_PROCESS
  */
 
 #include <asm/unistd.h>
@@ -35,13 +36,11 @@ struct err;
 struct sbx_filter {
     uint16_t n_insns;
     struct sock_filter insns[SBX_FILTER_INSNS_MAX];
-    uint8_t
-        op_of[SBX_FILTER_NR_MAX]; /* enum refusal_op per call number, SBX_OP_NONE: never refused */
+    uint8_t op_of[SBX_FILTER_NR_MAX]; /* enum refusal_op, SBX_OP_NONE: never refused */
     uint16_t errno_of[REFUSAL_COUNT]; /* what the program sees */
 };
 
-/** sbx_filter_build() - for @policy (enum sbx_policy bits). Once per policy at start: about a
- * millisecond. */
+/** sbx_filter_build() - for @policy (enum sbx_policy bits); once per policy at start, 0.1 ms. */
 int sbx_filter_build(uint32_t policy, struct sbx_filter *ret, struct err *err);
 
 /**
@@ -68,8 +67,7 @@ static inline uint8_t sbx_filter_op(const struct sbx_filter *filter,
 }
 
 /**
- * sbx_filter_spawner_install() - on the calling process, for good: what spawner, init and zygotes
- * never need
+ * sbx_filter_spawner_install() - take away what spawner, init and zygotes never need, for good
  *
  * A deny-list: keyrings, bpf, io_uring, modules, ptrace, exotic sockets and their like; foreign
  * architectures are killed. A filter that answers ERRNO would be inherited by the program and win
