@@ -146,7 +146,7 @@ static bool is_alive(pid_t pid)
 static bool ends_soon(pid_t pid)
 {
     for (int i = 0; i < 2000 && is_alive(pid); i++)
-        usleep(1000);
+        sleep_ms(1);
     return !is_alive(pid);
 }
 
