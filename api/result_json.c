@@ -241,9 +241,10 @@ static bool put_runtime(json_t *object, const struct run_report *report)
 static json_t *report_value(const struct run_report *report, const struct run_streams *streams)
 {
     const struct run_result *r = &report->result;
+    const char *verdict = verdict_name(r->verdict);
     json_t *object = json_object();
     bool ok = put(object, "run_id", string_value(report->run_id)) &&
-              put(object, "verdict", json_string(verdict_name(r->verdict))) &&
+              put(object, "verdict", verdict ? json_string(verdict) : json_null()) &&
               put_exit(object, r) && put_streams(object, report, streams) &&
               put(object, "limits_hit", limits_hit_value(r)) &&
               put(object, "refusals", refusals_value(r)) &&

@@ -31,7 +31,9 @@ int result_json_print(FILE *file, const struct run_report *report,
                       const struct run_streams *streams, struct err *err);
 
 /**
- * result_json_failure() - a report for a run that never was (refused, no service)
- * @verdict: VERDICT_INTERNAL or VERDICT_CANCELLED; @message: what happened and what to do.
+ * result_json_failure() - a report for a run that never was
+ * @verdict: VERDICT_INTERNAL (no service, our fault), VERDICT_CANCELLED, or VERDICT_COUNT for a
+ * request that was refused: no program ran, so there is no verdict, and the JSON has null.
+ * @message: what happened and what to do.
  */
 void result_json_failure(enum verdict verdict, const char *message, struct run_report *ret);

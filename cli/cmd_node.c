@@ -1,0 +1,176 @@
+/* `cloister node`: what the service is, can run and is doing. */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cloister/exec/v1/exec.pb-c.h>
+
+#include "api/client.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "cli/commands.h"
+#include "cli/service.h"
+
+#define TIMEOUT_MS 5000
+#define REPLY_CAP  ((size_t)4 << 20)
+
+static const char help[] =
+    "cloister node [--socket PATH]\n"
+    "\n"
+    "Says what the service is, what it can run, which limits it enforces and "
+    "what it is doing.\n"
+    "Exit status: 0: it serves; 1: it is there and not ready; 125: no service.\n";
+
+struct node {
+    struct client *client;
+    const char *socket;
+    struct arena arena;
+};
+
+/* Return: 0, or the exit status after the words were said. */
+static int ask(struct node *node, const char *method, const ProtobufCMessage *request,
+               ProtobufCBinaryData *ret)
+{
+    char path[96], words[1024];
+    struct rpc_status status;
+    snprintf(path, sizeof(path), "/cloister.exec.v1.Node/%s", method);
+    if (client_call(node->client, path, request, TIMEOUT_MS, &node->arena, ret, &status) == 0)
+        return 0;
+    service_explain(node->socket, &status, words, sizeof(words));
+    fprintf(stderr, "cloister: %s\n", words);
+    return rpc_code_exit_status((int)status.code);
+}
+
+static int broken_reply(void)
+{
+    fprintf(stderr, "cloister: the service's answer cannot be read: is it of another version?\n");
+    return CLI_EXIT_OURS;
+}
+
+static void print_limit(const Cloister__Exec__V1__LimitInfo *limit)
+{
+    int id = limit_by_name(limit->name);
+    if (id < 0)
+        return;
+    char fallback[32], ceiling[32];
+    limit_format((enum limit_id)id, limit->default_value, fallback, sizeof(fallback));
+    limit_format((enum limit_id)id, limit->ceiling, ceiling, sizeof(ceiling));
+    printf("  %-12s %8s   at most %s\n", limit->name, fallback, ceiling);
+}
+
+static int print_info(struct node *node)
+{
+    Cloister__Exec__V1__NodeInfoRequest request = CLOISTER__EXEC__V1__NODE_INFO_REQUEST__INIT;
+    ProtobufCBinaryData bytes;
+    int rc = ask(node, "Info", &request.base, &bytes);
+    if (rc != 0)
+        return rc;
+    const Cloister__Exec__V1__NodeInfo *info =
+        cloister__exec__v1__node_info__unpack(&node->arena.allocator, bytes.len, bytes.data);
+    if (!info)
+        return broken_reply();
+    printf("node %s, cloister %s, launcher %s, cgroups %s; you are %s\n", info->node, info->version,
+           info->launcher, info->cgroup_version, info->tenant);
+    printf("runs at once %u, sandboxes %u, queue %u\n", info->running_max, info->slots_max,
+           info->queue_max);
+    for (size_t i = 0; i < info->n_layers; i++) {
+        if (!info->layers[i]->active)
+            printf("layer %s is not active: %s\n", info->layers[i]->name, info->layers[i]->detail);
+    }
+    printf("limits:\n");
+    for (size_t i = 0; i < info->n_limits; i++)
+        print_limit(info->limits[i]);
+    return 0;
+}
+
+static int print_runtimes(struct node *node)
+{
+    Cloister__Exec__V1__RuntimesRequest request = CLOISTER__EXEC__V1__RUNTIMES_REQUEST__INIT;
+    ProtobufCBinaryData bytes;
+    int rc = ask(node, "Runtimes", &request.base, &bytes);
+    if (rc != 0)
+        return rc;
+    const Cloister__Exec__V1__RuntimesResponse *response =
+        cloister__exec__v1__runtimes_response__unpack(&node->arena.allocator, bytes.len,
+                                                      bytes.data);
+    if (!response)
+        return broken_reply();
+    printf("runtimes:\n");
+    for (size_t i = 0; i < response->n_runtimes; i++) {
+        const Cloister__Exec__V1__RuntimeInfo *runtime = response->runtimes[i];
+        printf("  %-12s %s\n", runtime->name,
+               runtime->available ? runtime->version : runtime->detail);
+    }
+    return 0;
+}
+
+static int print_stats(struct node *node)
+{
+    Cloister__Exec__V1__StatsRequest request = CLOISTER__EXEC__V1__STATS_REQUEST__INIT;
+    ProtobufCBinaryData bytes;
+    int rc = ask(node, "Stats", &request.base, &bytes);
+    if (rc != 0)
+        return rc;
+    const Cloister__Exec__V1__NodeStats *stats =
+        cloister__exec__v1__node_stats__unpack(&node->arena.allocator, bytes.len, bytes.data);
+    if (!stats)
+        return broken_reply();
+    printf("now: %s, %u running, %u queued, %u of %u sandboxes busy, %llu MiB of %llu MiB, "
+           "%llu runs so far\n",
+           stats->draining ? "draining" : (stats->ready ? "ready" : "not ready"), stats->running,
+           stats->queued, stats->slots_busy, stats->slots_made,
+           (unsigned long long)stats->memory_bytes >> 20,
+           (unsigned long long)stats->memory_limit_bytes >> 20,
+           (unsigned long long)stats->runs_total);
+    return 0;
+}
+
+static int node_report(struct node *node)
+{
+    struct rpc_status status;
+    int serving = client_health(node->client, "", TIMEOUT_MS, &status);
+    if (serving < 0) {
+        char words[1024];
+        service_explain(node->socket, &status, words, sizeof(words));
+        fprintf(stderr, "cloister: %s\n", words);
+        return CLI_EXIT_OURS;
+    }
+    if (!serving)
+        printf("the service is there and not ready\n");
+    int rc = print_info(node);
+    if (rc == 0)
+        rc = print_runtimes(node);
+    if (rc == 0)
+        rc = print_stats(node);
+    return rc != 0 ? rc : !serving;
+}
+
+int cmd_node(int argc, char **argv)
+{
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct node node = {.socket = NULL};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 0;
+        }
+        if (option != 's')
+            return CLI_EXIT_REFUSED; /* getopt has said why */
+        node.socket = optarg;
+    }
+    node.socket = service_socket(node.socket);
+    struct err err = {0};
+    if (client_new(&(struct client_options){.socket = node.socket}, &node.client, &err) < 0) {
+        fprintf(stderr, "cloister: %s\n", err.text);
+        return CLI_EXIT_OURS;
+    }
+    arena_init(&node.arena, REPLY_CAP);
+    int rc = node_report(&node);
+    arena_done(&node.arena);
+    client_free(node.client);
+    return rc;
+}
