@@ -11,8 +11,9 @@
  *
  *   tree    the parent group of one service instance ("cloister-<instance>"): caps the whole node.
  *           Made by the outer spawner as real root and delegated to uid B, the root of the user
- *           namespace: it owns the directory and, on v1, `tasks` and `cgroup.procs`; on v2,
- *           cgroup.procs, cgroup.threads and cgroup.subtree_control. Never the limits.
+ *           namespace: it owns the directory and, on v1, `tasks`, `cgroup.procs` and
+ *           cgroup.event_control; on v2, cgroup.procs, cgroup.threads and cgroup.subtree_control.
+ *           Never the limits.
  *           Opened again inside that namespace.
  *
  *   group   one slot's set. On v1 it is kept: counters are reset before each run. On v2 a run gets

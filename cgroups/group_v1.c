@@ -24,11 +24,9 @@ const char *const cg_v1_names[V1_FILES] = {
     [V1_MEM_LIMIT] = "memory.limit_in_bytes",
     [V1_MEM_USAGE] = "memory.usage_in_bytes",
     [V1_MEM_PEAK] = "memory.max_usage_in_bytes",
-    [V1_MEM_FAILCNT] = "memory.failcnt",
     [V1_MEM_EMPTY] = "memory.force_empty",
     [V1_MEM_OOM] = "memory.oom_control",
     [V1_SWAP_LIMIT] = "memory.memsw.limit_in_bytes",
-    [V1_SWAP_FAILCNT] = "memory.memsw.failcnt",
     [V1_PIDS_MAX] = "pids.max",
     [V1_PIDS_NOW] = "pids.current",
     [V1_PIDS_EVENTS] = "pids.events",
@@ -49,11 +47,9 @@ static const struct {
     [V1_MEM_LIMIT] = {CG_MEMORY, O_WRONLY, false},
     [V1_MEM_USAGE] = {CG_MEMORY, O_RDONLY, false},
     [V1_MEM_PEAK] = {CG_MEMORY, O_RDWR, false},
-    [V1_MEM_FAILCNT] = {CG_MEMORY, O_RDWR, false},
     [V1_MEM_EMPTY] = {CG_MEMORY, O_WRONLY, true},
     [V1_MEM_OOM] = {CG_MEMORY, O_RDONLY, false},
     [V1_SWAP_LIMIT] = {CG_SWAP, O_RDWR, false},
-    [V1_SWAP_FAILCNT] = {CG_SWAP, O_RDWR, false},
     [V1_PIDS_MAX] = {CG_PIDS, O_WRONLY, false},
     [V1_PIDS_NOW] = {CG_PIDS, O_RDONLY, false},
     [V1_PIDS_EVENTS] = {CG_PIDS, O_RDONLY, true}, /* since Linux 4.8 */
@@ -179,6 +175,7 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
         if (r == 0)
             r = cg_v1_reset(group, err);
     }
+    group->prepared_bytes = limits->memory_bytes;
     return r < 0 ? r : cg_v1_limit(group, limits, err);
 }
 
@@ -203,11 +200,13 @@ static int clone_fd(const struct cg_group *base)
     return -1;
 }
 
-/* The freezer's directory is the first when there is one. */
+/* The freezer's directory is the first when there is one. Most often everything is gone already. */
 static int kill_all(struct cg_group *base, struct err *err)
 {
     struct group_v1 *group = (struct group_v1 *)base;
     size_t n = base->tree->controllers & CG_FREEZER ? 1 : group->n;
+    if (populated(base) == 0)
+        return 0;
     for (size_t i = 0; i < n; i++) {
         AUTO_CLOSE int dir =
             openat(base->tree->hier[i].dir, base->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

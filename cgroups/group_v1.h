@@ -9,11 +9,9 @@ enum v1_file {
     V1_MEM_LIMIT,
     V1_MEM_USAGE,
     V1_MEM_PEAK,
-    V1_MEM_FAILCNT,
     V1_MEM_EMPTY,
     V1_MEM_OOM,
     V1_SWAP_LIMIT,
-    V1_SWAP_FAILCNT,
     V1_PIDS_MAX,
     V1_PIDS_NOW,
     V1_PIDS_EVENTS,
@@ -34,6 +32,7 @@ struct group_v1 {
     int oom_event;            /* eventfd, or -EBADF */
     bool fresh;               /* nothing has run since the counters were reset */
     struct cg_limits written; /* 0: not known */
+    uint64_t prepared_bytes;  /* the run's own limit, before any raise */
     struct {
         uint64_t oom_kills, tree_oom_events, pids_refused, pids_peak;
     } since;                 /* counters that can't be reset, as they were at prepare */

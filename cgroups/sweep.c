@@ -29,8 +29,8 @@
 
 #define SWEEP_MS        5000
 #define DEPTH_MAX       32 /* of groups inside groups; sandboxed programs can't make any */
-#define FREEZE_TRIES    20
-#define FREEZE_PAUSE_US 500
+#define FREEZE_TRIES    10
+#define FREEZE_PAUSE_US 20 /* the first; each is twice the one before, 20 ms in all */
 
 /* Calls @each for every directory in @dir. Return: the first negative value of @each, or the sum.
  */
@@ -78,8 +78,8 @@ static void freeze(int dir)
         return;
     }
     file_write_text_at(dir, "freezer.state", "FROZEN", NULL);
-    for (int i = 0; i < FREEZE_TRIES && !freezer_says(dir, "FROZEN"); i++)
-        cg_sleep_us(FREEZE_PAUSE_US);
+    for (unsigned i = 0; i < FREEZE_TRIES && !freezer_says(dir, "FROZEN"); i++)
+        cg_sleep_us(FREEZE_PAUSE_US << i);
 }
 
 static void thaw_one(int dir)

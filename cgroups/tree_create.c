@@ -22,7 +22,8 @@
 #include "cgroups/limits.h"
 #include "cgroups/tree.h"
 
-const char *const cg_given_v1[] = {"tasks", "cgroup.procs", NULL};
+/* cgroup.event_control only takes notice of files that may be read anyway: OOM events (tree.h). */
+const char *const cg_given_v1[] = {"tasks", "cgroup.procs", "cgroup.event_control", NULL};
 const char *const cg_given_v2[] = {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control",
                                    NULL};
 

@@ -1,14 +1,14 @@
 /*
  * Counters of a v1 group.
  *
- * cpuacct.usage, memory.max_usage_in_bytes and the failcnts take a 0; oom_kill, pids.events and
+ * cpuacct.usage and memory.max_usage_in_bytes take a 0; oom_kill, pids.events and
  * pids.peak only grow, so their values at prepare are kept.
  *
  * Whose OOM it was: an eventfd on memory.oom_control is signalled for an OOM of the group or of any
- * group above it; the tree's own eventfd only for the tree or above. More of the first than of the
- * second means that the group's own limit was reached. Where the kernel hides a group's event
- * behind one above it that is under way (one OOM per branch at a time), or has no eventfds at all,
- * failcnt (the times that this very limit stood in the way) decides.
+ * group above it, before the kill; the tree's own eventfd only for the tree or above. More of the
+ * first than of the second means that the group's own limit was reached. Without eventfds (an owner
+ * who was not given cgroup.event_control) the peak has to do: did it come up to the limit? failcnt,
+ * which should tell, stays 0 on some kernels (seen on 6.18).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +20,8 @@
 
 /* Page cache and kernel memory of earlier runs that would be in the way of the next one's peak. */
 #define RESIDUE_MAX (8u << 20)
+/* Pages that are charged in a batch, on some CPUs, and then given back. */
+#define PEAK_SLACK (1u << 20)
 
 static int get(struct group_v1 *group, enum v1_file file, uint64_t *ret, struct err *err)
 {
@@ -38,10 +40,6 @@ static int reset_memory(struct group_v1 *group, struct err *err)
     int r = get(group, V1_MEM_USAGE, &usage, err);
     if (r == 0 && usage > RESIDUE_MAX)
         r = zero(group, V1_MEM_EMPTY, err);
-    if (r == 0)
-        r = zero(group, V1_MEM_FAILCNT, err);
-    if (r == 0)
-        r = zero(group, V1_SWAP_FAILCNT, err);
     return r < 0 ? r : zero(group, V1_MEM_PEAK, err);
 }
 
@@ -76,16 +74,17 @@ int cg_v1_reset(struct group_v1 *group, struct err *err)
 
 static int own_limit_reached(struct group_v1 *group, bool *ret, struct err *err)
 {
-    uint64_t above = cg_tree_oom_events(group->base.tree) - group->since.tree_oom_events;
-    uint64_t memory = 0, swap = 0;
-    drain_own_events(group);
-    *ret = group->own_oom_events > above;
-    if (*ret || above > 0)
+    struct cg_tree *tree = group->base.tree;
+    if (group->oom_event >= 0 && tree->oom_event >= 0) {
+        /* The tree's last: an event that comes in between must not look like the group's own. */
+        drain_own_events(group);
+        uint64_t above = cg_tree_oom_events(tree) - group->since.tree_oom_events;
+        *ret = group->own_oom_events > above;
         return 0;
-    int r = get(group, V1_MEM_FAILCNT, &memory, err);
-    if (r == 0)
-        r = get(group, V1_SWAP_FAILCNT, &swap, err);
-    *ret = memory + swap > 0;
+    }
+    uint64_t peak = 0;
+    int r = get(group, V1_MEM_PEAK, &peak, err);
+    *ret = peak + PEAK_SLACK >= group->prepared_bytes;
     return r;
 }
 
