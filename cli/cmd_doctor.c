@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "cli/cmd_doctor.h"
+#include "cli/commands.h"
 #include "sandbox/doctor.h"
 
 #define EXIT_SHORTFALL 1
