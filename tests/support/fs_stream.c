@@ -1,7 +1,7 @@
 #include "tests/support/fs_stream.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,13 +119,27 @@ int scratch_new(char path[64])
     return fd;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+/* By descriptors: what the tests make is deeper and longer than a path may be. */
+static void remove_below(int fd)
 {
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
+    DIR *dir = fdopendir(fd);
+    require(dir, "fdopendir");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        if (!strcmp(name, ".") || !strcmp(name, "..") || unlinkat(fd, name, 0) == 0)
+            continue;
+        int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        require(below >= 0, name);
+        remove_below(below);
+        require(unlinkat(fd, name, AT_REMOVEDIR) == 0, name);
+    }
+    closedir(dir);
 }
 
 void scratch_remove(const char *path)
 {
-    nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    require(fd >= 0, path);
+    remove_below(fd);
+    require(rmdir(path) == 0, path);
 }
