@@ -25,7 +25,7 @@ int gw_account_insert(struct gw_people *people, struct db_tx *tx, const struct g
                       const struct gw_account_new *account, const char *hash,
                       char ret_id[ULID_SIZE], struct err *err)
 {
-    char quota[ULID_SIZE];
+    char quota[ULID_SIZE], home[ULID_SIZE];
     if (!text_login_ok(account->login))
         return gw_refuse(err, GW_PROBLEM_INVALID_VALUE,
                          "a login name has 1 to 64 of a-z 0-9 . _ - @ + and begins with a letter "
@@ -41,6 +41,8 @@ int gw_account_insert(struct gw_people *people, struct db_tx *tx, const struct g
                     DB_I(actor->now_ms));
     if (n == 0)
         return gw_refuse(err, GW_PROBLEM_EXISTS, "there is an account of this login name");
+    ulid_make(actor->now_ms, home);
+    db_exec(tx, SQL_WORKSPACE_PERSONAL, DB_T(home), DB_T(NULL), DB_I(actor->now_ms), DB_T(ret_id));
     return db_fault(tx, err);
 }
 

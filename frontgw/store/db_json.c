@@ -14,6 +14,8 @@ static json_t *value_of(const struct db_rows *rows, int column, char type)
         return *text ? json_string(text) : json_null();
     case 'j':
         return json_loads(text, JSON_DECODE_ANY, NULL);
+    case 'N':
+        return db_is_null(rows, column) ? json_null() : json_integer(number);
     case 'n':
         return number ? json_integer(number) : json_null();
     case 'b':

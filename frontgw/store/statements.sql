@@ -270,3 +270,170 @@ INSERT INTO workspace (id, owner, course, quota_id, created_ms)
     SELECT ?t, account.id, ?t, account.quota_id, ?i FROM account WHERE account.id = ?t
     ON CONFLICT DO NOTHING;
 
+-- ---- files ----
+
+-- name: workspace_get
+SELECT workspace.id, workspace.owner, workspace.course, workspace.section, workspace.quota_id,
+    section.visible_from_ms, section.deleted_ms, course.state, enrollment.role
+    FROM workspace
+    LEFT JOIN section ON section.id = workspace.section
+    LEFT JOIN course ON course.id = workspace.course
+    LEFT JOIN enrollment ON enrollment.course = workspace.course AND enrollment.account = ?t
+    WHERE workspace.id = ?t;
+
+-- name: workspace_list_mine
+SELECT workspace.id, workspace.owner, workspace.course, account.login, account.name, workspace.created_ms
+    FROM workspace JOIN account ON account.id = workspace.owner WHERE workspace.owner = ?t ORDER BY workspace.id;
+
+-- name: workspace_list_course
+SELECT workspace.id, workspace.owner, workspace.course, account.login, account.name, workspace.created_ms
+    FROM workspace JOIN account ON account.id = workspace.owner WHERE workspace.course = ?t ORDER BY account.login;
+
+-- name: quota_get
+SELECT bytes, files, history_bytes, bytes_max, files_max FROM quota WHERE id = ?t;
+
+-- name: quota_lock
+UPDATE quota SET bytes = bytes WHERE id = ?t RETURNING bytes, files, history_bytes, bytes_max, files_max;
+
+-- name: quota_set
+UPDATE quota SET bytes = ?i, files = ?i, history_bytes = ?i WHERE id = ?t;
+
+-- name: node_get
+SELECT id, workspace, parent, name, is_dir, seq, hash, size, author, created_ms, modified_ms, deleted_ms
+    FROM node WHERE id = ?t;
+
+-- name: node_by_name
+SELECT id, workspace, parent, name, is_dir, seq, hash, size, author, created_ms, modified_ms, deleted_ms
+    FROM node WHERE workspace = ?t AND parent = ?t AND name = ?t AND deleted_ms = 0;
+
+-- name: node_list
+SELECT id, workspace, parent, name, is_dir, seq, hash, size, author, created_ms, modified_ms, deleted_ms
+    FROM node WHERE workspace = ?t AND deleted_ms = 0 ORDER BY id;
+
+-- name: node_trash
+SELECT id, workspace, parent, name, is_dir, seq, hash, size, author, created_ms, modified_ms, deleted_ms
+    FROM node WHERE workspace = ?t AND deleted_ms > 0 ORDER BY deleted_ms DESC LIMIT ?i;
+
+-- name: node_deleted_at
+SELECT id, workspace, parent, name, is_dir, seq, hash, size, author, created_ms, modified_ms, deleted_ms
+    FROM node WHERE workspace = ?t AND deleted_ms = ?i ORDER BY id;
+
+-- name: node_insert
+INSERT INTO node (id, workspace, parent, name, is_dir, seq, hash, size, author, created_ms, modified_ms)
+    VALUES (?t, ?t, ?t, ?t, ?i, 0, '', 0, ?t, ?i, ?i) ON CONFLICT DO NOTHING;
+
+-- name: node_move
+UPDATE node SET parent = ?t, name = ?t WHERE id = ?t;
+
+-- name: node_set_deleted
+UPDATE node SET deleted_ms = ?i WHERE id = ?t;
+
+-- name: node_set_version
+UPDATE node SET seq = ?i, hash = ?t, size = ?i, author = ?t, modified_ms = ?i WHERE id = ?t;
+
+-- name: placement_add
+INSERT INTO placement (node, n, workspace, parent, name, live, author, since_ms)
+    SELECT ?t, COALESCE(MAX(n), 0) + 1, ?t, ?t, ?t, ?i, ?t, ?i FROM placement WHERE node = ?t;
+
+-- name: placement_at
+SELECT placement.node, placement.parent, placement.name, placement.live, placement.author, placement.since_ms,
+    node.is_dir, node.created_ms
+    FROM placement JOIN node ON node.id = placement.node
+    WHERE placement.workspace = ?t AND placement.since_ms <= ?i ORDER BY placement.node, placement.n;
+
+-- name: version_at
+SELECT version.node, version.seq, version.hash, version.size, version.author, version.created_ms
+    FROM node JOIN version ON version.node = node.id
+    WHERE node.workspace = ?t AND version.created_ms <= ?i ORDER BY version.node, version.seq;
+
+-- name: version_insert
+INSERT INTO version (node, seq, hash, size, author, cause, label, base_seq, created_ms)
+    VALUES (?t, ?i, ?t, ?i, ?t, ?t, ?t, ?i, ?i);
+
+-- name: version_get
+SELECT seq, hash, size, author, cause, label, base_seq, created_ms FROM version WHERE node = ?t AND seq = ?i;
+
+-- name: version_before
+SELECT seq, hash, size, author, cause, label, base_seq, created_ms FROM version
+    WHERE node = ?t AND seq <= ?i ORDER BY seq DESC LIMIT 1;
+
+-- name: version_list
+SELECT seq, hash, size, author, cause, label, base_seq, created_ms FROM version
+    WHERE node = ?t AND seq < ?i ORDER BY seq DESC LIMIT ?i;
+
+-- name: version_at_node
+SELECT seq, hash, size, author, cause, label, base_seq, created_ms FROM version
+    WHERE node = ?t AND created_ms <= ?i ORDER BY seq DESC LIMIT 1;
+
+-- name: version_label
+UPDATE version SET label = ?t WHERE node = ?t AND seq = ?i;
+
+-- name: version_oldest
+SELECT version.node, version.seq, version.size FROM workspace
+    JOIN node ON node.workspace = workspace.id
+    JOIN version ON version.node = node.id
+    WHERE workspace.quota_id = ?t AND version.seq < node.seq AND version.label = ''
+    AND version.cause NOT IN ('run', 'submit', 'restore')
+    ORDER BY version.created_ms LIMIT ?i;
+
+-- name: version_delete
+DELETE FROM version WHERE node = ?t AND seq = ?i;
+
+-- name: version_nodes_between
+SELECT DISTINCT node FROM version WHERE created_ms >= ?i AND created_ms < ?i;
+
+-- name: version_thin_list
+SELECT seq, size, cause, label, created_ms FROM version WHERE node = ?t ORDER BY seq;
+
+-- name: node_quota
+SELECT workspace.quota_id FROM node JOIN workspace ON workspace.id = node.workspace WHERE node.id = ?t;
+
+-- ---- submissions ----
+
+-- name: workspace_of
+SELECT id FROM workspace WHERE owner = ?t AND COALESCE(course, '') = ?t;
+
+-- name: snapshot_insert
+INSERT INTO snapshot (id, workspace, author, created_ms) VALUES (?t, ?t, ?t, ?i);
+
+-- name: snapshot_entry
+INSERT INTO snapshot_entry (snapshot, path, is_dir, node, seq, hash, size) VALUES (?t, ?t, ?i, ?t, ?i, ?t, ?i);
+
+-- name: snapshot_entries
+SELECT path, is_dir, node, seq, hash, size FROM snapshot_entry WHERE snapshot = ?t ORDER BY path;
+
+-- name: version_submitted
+UPDATE version SET label = 'submitted' WHERE node = ?t AND seq = ?i AND label = '';
+
+-- name: submission_insert
+INSERT INTO submission (id, section, account, snapshot, late, created_ms) VALUES (?t, ?t, ?t, ?t, ?i, ?i);
+
+-- name: submission_list
+SELECT submission.id, section, account, login, name, snapshot, late, grade, feedback, graded_by, graded_ms, submission.created_ms
+    FROM submission JOIN account ON account.id = submission.account
+    WHERE section = ?t ORDER BY submission.account, submission.created_ms;
+
+-- name: submission_list_own
+SELECT submission.id, section, account, login, name, snapshot, late, grade, feedback, graded_by, graded_ms, submission.created_ms
+    FROM submission JOIN account ON account.id = submission.account
+    WHERE section = ?t AND account = ?t ORDER BY submission.created_ms;
+
+-- name: submission_get
+SELECT submission.id, submission.section, account, login, name, snapshot, late, grade, feedback, graded_by, graded_ms,
+    submission.created_ms, section.course
+    FROM submission JOIN account ON account.id = submission.account JOIN section ON section.id = submission.section
+    WHERE submission.id = ?t;
+
+-- name: submission_grade
+UPDATE submission SET grade = ?t, feedback = ?t, graded_by = ?t, graded_ms = ?i WHERE id = ?t;
+
+-- ---- executions ----
+
+-- name: execution_insert
+INSERT INTO execution (id, account, node, seq, verdict, exit_code, cpu_ms, wall_ms, memory_peak_bytes, started_ms, ended_ms)
+    VALUES (?t, ?t, ?t, ?i, ?t, ?i, ?i, ?i, ?i, ?i, ?i);
+
+-- name: execution_list
+SELECT id, account, seq, verdict, exit_code, cpu_ms, wall_ms, memory_peak_bytes, started_ms, ended_ms
+    FROM execution WHERE node = ?t ORDER BY started_ms DESC LIMIT ?i;
+
