@@ -9,6 +9,12 @@
 
 /* The same text stands in deploy/cloister.conf; a test compares them. */
 static const char builtin[] =
+    "[environment]\n"
+    "PATH = /usr/local/bin:/usr/bin:/bin\n"
+    "HOME = /workspace\n"
+    "TMPDIR = /tmp\n"
+    "LANG = C.UTF-8\n"
+    "\n"
     "[runtime \"python3\"]\n"
     "command = /usr/bin/python3 {entry} {args}\n"
     "version = /usr/bin/python3 --version\n"

@@ -18,8 +18,8 @@ static void on_files_bytes(struct tap *tap, const uint8_t *bytes, size_t len);
 static void on_end(struct tap *tap);
 static void on_input_drained(struct pump *pump);
 
-struct step *step_new(struct spawner *spawner, struct loop *loop, const struct step_ops *ops,
-                      void *owner)
+struct step *step_new(struct spawner *spawner, struct loop *loop, bool terminal,
+                      const struct step_ops *ops, void *owner)
 {
     struct step *step = calloc(1, sizeof(*step));
     if (!step)
@@ -28,7 +28,8 @@ struct step *step_new(struct spawner *spawner, struct loop *loop, const struct s
     step->loop = loop;
     step->ops = ops;
     step->owner = owner;
-    step->window_fd = -EBADF;
+    step->terminal = terminal;
+    step->input_fd = step->window_fd = -EBADF;
     pump_init(&step->files_pump, loop);
     pump_init(&step->input, loop);
     step->input.on_drained = on_input_drained;
@@ -40,15 +41,22 @@ struct step *step_new(struct spawner *spawner, struct loop *loop, const struct s
     return step;
 }
 
-static void close_all(struct step *step)
+/* All but the input that waits for the program. */
+static void close_pipes(struct step *step)
 {
     pump_done(&step->files_pump);
-    pump_done(&step->input);
     for (int i = 0; i < STEP_STREAMS; i++)
         tap_close(&step->output[i]);
     tap_close(&step->files_tap);
+    step->input_fd = fd_close(step->input_fd);
     step->window_fd = fd_close(step->window_fd);
     step->files_left = 0;
+}
+
+static void close_all(struct step *step)
+{
+    close_pipes(step);
+    pump_done(&step->input);
 }
 
 struct step *step_free(struct step *step)
@@ -79,7 +87,9 @@ static void maybe_ended(struct step *step)
         collect_stop(step->collect);
     }
     step->ended = true;
-    close_all(step);
+    close_pipes(step);
+    if (step->started)
+        pump_done(&step->input);
     step->ops->on_ended(step);
 }
 
@@ -122,91 +132,95 @@ void step_abandon(struct step *step)
 
 /* ---- the beginning ---- */
 
-static int open_pipe(int *ret_read, int *ret_write, struct err *err)
+enum { PIPE_STDIN, PIPE_STDOUT, PIPE_STDERR, PIPE_IN, PIPE_OUT, PIPES };
+
+/* near: ours; far: the sandbox's, closed by us once they are sent. */
+struct pipes {
+    int near[PIPES], far[PIPES];
+};
+
+static void pipes_close(struct pipes *pipes)
 {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return err_set(err, -errno, "pipe to a sandbox: %m");
-    *ret_read = fds[0];
-    *ret_write = fds[1];
+    for (size_t i = 0; i < PIPES; i++) {
+        pipes->near[i] = fd_close(pipes->near[i]);
+        pipes->far[i] = fd_close(pipes->far[i]);
+    }
+}
+
+static int pipes_open(struct pipes *pipes, bool terminal, bool collect, struct err *err)
+{
+    for (size_t i = 0; i < PIPES; i++)
+        pipes->near[i] = pipes->far[i] = -EBADF;
+    for (size_t i = 0; i < PIPES; i++) {
+        int fds[2];
+        bool wanted = i == PIPE_IN || (i == PIPE_OUT ? collect : !terminal);
+        if (!wanted)
+            continue;
+        if (pipe2(fds, O_CLOEXEC) < 0)
+            return err_set(err, -errno, "pipe to a sandbox: %m");
+        bool we_write = i == PIPE_STDIN || i == PIPE_IN;
+        pipes->near[i] = fds[we_write];
+        pipes->far[i] = fds[!we_write];
+    }
     return 0;
 }
 
-/* The program's ends; closed by us once they are sent. */
-struct far_ends {
-    int fds[5]; /* as struct spawn_fds */
-};
-
-static void far_ends_close(struct far_ends *far)
+static int reset(struct step *step, const struct step_order *order, struct err *err)
 {
-    for (size_t i = 0; i < 5; i++)
-        far->fds[i] = fd_close(far->fds[i]);
+    step->number = 0;
+    step->started = step->have_result = step->refused = step->ended = false;
+    step->collect = collect_free(step->collect);
+    pump_init(&step->files_pump, step->loop);
+    files_in_init(&step->files_in, order->files, order->n_files);
+    if (!order->collect)
+        return 0;
+    if (!step->files_buffer && !(step->files_buffer = malloc(TAP_READ_MAX)))
+        return err_set(err, -ENOMEM, "collecting files: %m");
+    return collect_new(order->collect, &step->collect, err);
 }
 
-static int open_stdio(struct step *step, struct far_ends *far, struct err *err)
+/* The sandbox has the far ends: from here on its end will be told, whatever happens. */
+static int attach(struct step *step, struct pipes *pipes)
 {
-    int ours = -EBADF;
-    int r = open_pipe(&far->fds[0], &ours, err);
-    if (r == 0)
-        r = pump_open(&step->input, ours);
-    for (int i = 0; r == 0 && i < STEP_STREAMS; i++) {
-        r = open_pipe(&ours, &far->fds[1 + i], err);
-        if (r == 0)
-            r = tap_open(&step->output[i], step->loop, ours, false);
-    }
+    int r = pump_files(&step->files_pump, take_fd(&pipes->near[PIPE_IN]), &step->files_in);
+    if (r == 0 && pipes->near[PIPE_OUT] >= 0)
+        r = tap_open(&step->files_tap, step->loop, take_fd(&pipes->near[PIPE_OUT]), false);
+    step->input_fd = take_fd(&pipes->near[PIPE_STDIN]);
+    for (int i = 0; r == 0 && !step->terminal && i < STEP_STREAMS; i++)
+        r = tap_open(&step->output[i], step->loop, take_fd(&pipes->near[PIPE_STDOUT + i]), false);
     return r;
 }
 
-static int open_files(struct step *step, const struct step_order *order, struct far_ends *far,
-                      struct err *err)
+static int far_or_none(const struct pipes *pipes, int which)
 {
-    int ours = -EBADF;
-    int r = open_pipe(&far->fds[3], &ours, err);
-    if (r < 0)
-        return r;
-    files_in_init(&step->files_in, order->files, order->n_files);
-    r = pump_files(&step->files_pump, ours, &step->files_in);
-    if (r < 0 || !order->collect)
-        return r;
-    r = collect_new(order->collect, &step->collect, err);
-    if (r == 0 && !(step->files_buffer = malloc(TAP_READ_MAX)))
-        r = err_set(err, -ENOMEM, "collecting files: %m");
-    if (r == 0)
-        r = open_pipe(&ours, &far->fds[4], err);
-    return r < 0 ? r : tap_open(&step->files_tap, step->loop, ours, false);
+    return pipes->far[which] < 0 ? -1 : pipes->far[which];
 }
 
 int step_start(struct step *step, const struct step_order *order, struct err *err)
 {
-    CLEANUP(far_ends_close) struct far_ends far = {{-EBADF, -EBADF, -EBADF, -EBADF, -EBADF}};
-    step->terminal = order->spec->terminal;
-    int r = pump_put(&step->input, order->stdin_data, order->stdin_len);
-    if (r == 0 && !step->terminal)
-        r = open_stdio(step, &far, err);
+    CLEANUP(pipes_close) struct pipes pipes;
+    int r = pipes_open(&pipes, step->terminal, order->collect != NULL, err);
     if (r == 0)
-        r = open_files(step, order, &far, err);
-    if (r == 0) {
-        const struct spawn_fds fds = {far.fds[0] < 0 ? -1 : far.fds[0],
-                                      far.fds[1] < 0 ? -1 : far.fds[1],
-                                      far.fds[2] < 0 ? -1 : far.fds[2], far.fds[3],
-                                      far.fds[4] < 0 ? -1 : far.fds[4]};
-        r = spawner_run(step->spawner, step, order->spec, &fds, err);
-    }
-    if (r < 0) {
-        close_all(step);
-        return err && !err->code ? err_set(err, r, "set up a sandbox's pipes: %m") : r;
-    }
-    if (!order->stdin_open && !step->terminal)
-        pump_finish(&step->input);
+        r = reset(step, order, err);
+    if (r < 0)
+        return r;
+    const struct spawn_fds fds = {.stdin_fd = far_or_none(&pipes, PIPE_STDIN),
+                                  .stdout_fd = far_or_none(&pipes, PIPE_STDOUT),
+                                  .stderr_fd = far_or_none(&pipes, PIPE_STDERR),
+                                  .files_in_fd = far_or_none(&pipes, PIPE_IN),
+                                  .files_out_fd = far_or_none(&pipes, PIPE_OUT)};
+    r = spawner_run(step->spawner, step, order->spec, &fds, err);
+    if (r < 0)
+        return r;
+    if (attach(step, &pipes) < 0)
+        step_abandon(step);
     return 0;
 }
 
 static void open_terminal(struct step *step, int master)
 {
-    int writes = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    step->input_fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
     step->window_fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
-    if (writes >= 0)
-        pump_open(&step->input, writes);
     tap_open(&step->output[STEP_STDOUT], step->loop, master, true);
 }
 
@@ -218,6 +232,8 @@ void step_on_started(struct step *step, int pty_master)
         return;
     if (step->terminal && master >= 0)
         open_terminal(step, take_fd(&master));
+    if (step->input_fd >= 0)
+        pump_open(&step->input, take_fd(&step->input_fd));
     if (step->ops->on_started)
         step->ops->on_started(step);
 }

@@ -35,14 +35,11 @@ struct step_ops {
     void (*on_ended)(struct step *step);
 };
 
-/* Borrowed until on_ended: files; for the call only: the rest. */
+/* Borrowed until on_ended: files and rules; for the call only: the spec. */
 struct step_order {
     const struct sbx_spec *spec;
     const struct files_in_file *files;
     size_t n_files;
-    const void *stdin_data; /* what comes first */
-    size_t stdin_len;
-    bool stdin_open;                     /* more comes by step_input() */
     const struct collect_rules *collect; /* NULL: nothing comes back */
 };
 
@@ -62,21 +59,25 @@ struct step {
     size_t files_left;
     uint8_t *files_buffer;
     struct err files_fault;
+    int input_fd;  /* until it has started; -EBADF */
     int window_fd; /* terminal: for its size; -EBADF */
 
     bool terminal, started, have_result, refused, ended, abandoned;
     struct run_result result; /* from on_ended on; refused: verdict INTERNAL and err set */
 };
 
-struct step *step_new(struct spawner *spawner, struct loop *loop, const struct step_ops *ops,
-                      void *owner);
-/** step_free() - before step_start() succeeded, or after on_ended. */
+struct step *step_new(struct spawner *spawner, struct loop *loop, bool terminal,
+                      const struct step_ops *ops, void *owner);
+/** step_free() - when it was never started, could not be, or has ended. */
 struct step *step_free(struct step *step);
 
-/** step_start() - return: 0; -EAGAIN: the spawner's socket is full, order again soon; or a fault.
+/**
+ * step_start() - order it. May be called again when it was refused for lack of a slot.
+ * Return: 0; -EAGAIN: the spawner's socket is full, order again soon; or a fault.
  */
 int step_start(struct step *step, const struct step_order *order, struct err *err);
 
+/** step_input() - for the program's stdin; before it has started too. Return: 0 or -ENOMEM. */
 int step_input(struct step *step, const void *bytes, size_t len);
 /** step_input_close() - end of input; a terminal gets its end-of-file character. */
 void step_input_close(struct step *step);

@@ -67,7 +67,7 @@ static void the_file_changes_and_adds(void **state)
     assert_int_equal(config.running_max, 7);
     assert_int_equal(config.drain_ms, 5000);
     assert_int_equal(config.limits.v[LIMIT_MEMORY], 64 << 20);
-    assert_string_equal(config.env[0], "TZ=UTC");
+    assert_string_equal(config.env[config.n_env - 1], "TZ=UTC");
     const struct runtime *python = runtimes_find(&config.runtimes, "python3");
     assert_string_equal(python->env[python->n_env - 1], "A=1 2");
     assert_int_equal(python->limits.v[LIMIT_CPU], 2000);

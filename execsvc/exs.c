@@ -1,0 +1,74 @@
+#include "execsvc/exs.h"
+
+#include "base/clock.h"
+#include "execsvc/run.h"
+#include "execsvc/spawner.h"
+
+#define PLACES_EVERY_US UINT64_C(500000)
+
+int exs_admission(struct exs *exs, struct err *err)
+{
+    uint32_t slots = spawner_node(exs->spawner)->slots_max;
+    const struct adm_config config = {
+        .running_max = (uint32_t)exs->config->running_max,
+        .slots_max = slots > 0 ? slots : 1,
+        .queue_max = (uint32_t)exs->config->queue_max,
+        .queue_per_tenant = (uint32_t)exs->config->queue_per_tenant,
+        .memory_budget_bytes = exs->config->memory_budget,
+    };
+    return adm_new(&config, &exs->adm, err);
+}
+
+static void tell_place(struct adm_ticket *ticket, void *arg)
+{
+    struct exs *exs = arg;
+    struct adm_place place;
+    adm_place(exs->adm, ticket, clock_us(), &place);
+    run_on_place(container_of(ticket, struct run, ticket), &place);
+}
+
+static void on_places(struct loop_timer *timer)
+{
+    struct exs *exs = container_of(timer, struct exs, places);
+    struct adm_counts counts;
+    adm_each_waiting(exs->adm, tell_place, exs);
+    adm_counts(exs->adm, &counts);
+    if (counts.waiting > 0)
+        loop_timer_set(exs->loop, &exs->places, clock_us() + PLACES_EVERY_US, on_places);
+}
+
+void exs_schedule(struct exs *exs)
+{
+    struct adm_ticket *ticket;
+    struct adm_counts counts;
+    exs->schedule_again = true;
+    if (exs->scheduling) /* a run that ended at once: the loop below sees to it */
+        return;
+    exs->scheduling = true;
+    while (exs->schedule_again && !exs->draining) {
+        exs->schedule_again = false;
+        while ((ticket = adm_next(exs->adm, clock_us())))
+            run_begin(container_of(ticket, struct run, ticket));
+    }
+    exs->scheduling = false;
+    adm_counts(exs->adm, &counts);
+    if (counts.waiting > 0 && !exs->places.loop)
+        loop_timer_set(exs->loop, &exs->places, clock_us() + PLACES_EVERY_US, on_places);
+}
+
+void exs_drain(struct exs *exs)
+{
+    exs->draining = true;
+    for (struct run *run = exs->runs, *next; run; run = next) {
+        next = run->next;
+        run_on_drain(run, exs->config->drain_ms);
+    }
+}
+
+void exs_limits(const struct exs *exs, const struct limits *runtime_limits, struct limits *ret)
+{
+    *ret = exs->defaults;
+    for (int id = 0; runtime_limits && id < LIMIT_COUNT; id++)
+        if (runtime_limits->v[id])
+            ret->v[id] = runtime_limits->v[id];
+}

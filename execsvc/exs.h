@@ -1,0 +1,49 @@
+#pragma once
+/*
+ * The service: what all its parts share, and the queue that joins admission to runs. Everything
+ * here belongs to the loop's thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "execsvc/admission.h"
+#include "execsvc/config.h"
+#include "execsvc/stats.h"
+#include "sandbox/spawn_client.h"
+
+struct err;
+struct rpc_server;
+struct run;
+struct spawner;
+
+struct exs {
+    struct loop *loop;
+    struct exs_config *config;
+    struct spawner *spawner;
+    struct rpc_server *rpc;
+    struct adm *adm;
+    struct limits defaults, ceilings; /* of a run; the spawner's, and what the operator set */
+    struct exs_stats stats;
+    struct spawn_node_stats node; /* as last heard */
+    struct run *runs;             /* all, newest first */
+    uint32_t n_runs;
+    uint32_t probing;         /* runtimes that have not answered yet */
+    struct loop_timer places; /* tells those who wait where they stand */
+    struct loop_timer node_timer;
+    bool ready, draining, lost;
+    bool scheduling, schedule_again;
+};
+
+/** exs_admission() - make the queue, once the spawner has said how many slots it has. */
+int exs_admission(struct exs *exs, struct err *err);
+
+/** exs_schedule() - start what may start. After everything that frees a permit or adds a run. */
+void exs_schedule(struct exs *exs);
+
+/** exs_drain() - SIGTERM: those who wait are told to go elsewhere, those who run that it ends. */
+void exs_drain(struct exs *exs);
+
+/** exs_limits() - defaults of @runtime_limits (NULL: none) over the node's. */
+void exs_limits(const struct exs *exs, const struct limits *runtime_limits, struct limits *ret);

@@ -1,0 +1,256 @@
+/*
+ * The gRPC service. Started by the outer spawner with its own uid and the socket to the inner one.
+ * Order: configuration, the spawner's hello, what it takes away from itself, then the network; the
+ * runtimes answer in sandboxes before health says SERVING. SIGTERM drains. When the spawner is
+ * gone, so is this process: their supervisor starts both again.
+ */
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api/rpc_server.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "execsvc/exs.h"
+#include "execsvc/guard.h"
+#include "execsvc/options.h"
+#include "execsvc/probe.h"
+#include "execsvc/services.h"
+#include "execsvc/spawner.h"
+
+#define SPAWN_FD_VARIABLE "CLOISTER_SPAWN_FD"
+#define NODE_EVERY_US     UINT64_C(2000000)
+#define LAST_WORDS_STEPS  20 /* of 10 ms, for statuses to leave */
+
+enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_CONFIG = 2, EXIT_START = 3 };
+
+static struct exs_config config;
+static struct exs exs = {.config = &config};
+static struct loop_timer drain_timer;
+
+static void set_health(bool serving)
+{
+    static const char *const services[] = {"", "cloister.exec.v1.Execution",
+                                           "cloister.exec.v1.Node"};
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+        rpc_server_health(exs.rpc, services[i], serving);
+}
+
+/* ---- the spawner ---- */
+
+static void on_lost(void *arg, const struct err *err)
+{
+    (void)arg;
+    log_error("spawner.lost", err->text);
+    exs.lost = true;
+    exs.ready = false;
+    set_health(false);
+    rpc_server_cancel_all(exs.rpc);
+    loop_stop(exs.loop);
+}
+
+static void on_node_stats(void *arg, const struct spawn_node_stats *stats)
+{
+    (void)arg;
+    exs.node = *stats;
+}
+
+static void on_node_timer(struct loop_timer *timer)
+{
+    spawner_query_node(exs.spawner, NULL);
+    loop_timer_set(exs.loop, timer, clock_us() + NODE_EVERY_US, on_node_timer);
+}
+
+static int connect_spawner(struct err *err)
+{
+    static const struct spawner_events events = {.on_lost = on_lost,
+                                                 .on_node_stats = on_node_stats};
+    const char *text = getenv(SPAWN_FD_VARIABLE);
+    unsigned long fd = 0;
+    if (!text || config_u64(text, 3, 1024, &fd, NULL) < 0)
+        return err_set(err, -EINVAL,
+                       SPAWN_FD_VARIABLE " does not name a descriptor: cloister-spawner starts me");
+    int r = spawner_new(exs.loop, (int)fd, &events, NULL, &exs.spawner, err);
+    if (r < 0)
+        return r;
+    exs.ceilings = spawner_node(exs.spawner)->ceilings;
+    exs.defaults = spawner_node(exs.spawner)->defaults;
+    for (int id = 0; id < LIMIT_COUNT; id++)
+        if (config.limits.v[id])
+            exs.defaults.v[id] = config.limits.v[id];
+    return exs_admission(&exs, err);
+}
+
+/* ---- signals ---- */
+
+static void on_drained(void *arg)
+{
+    (void)arg;
+    loop_stop(exs.loop);
+}
+
+static void on_drain_over(struct loop_timer *timer)
+{
+    (void)timer;
+    rpc_server_cancel_all(exs.rpc);
+}
+
+static void on_signal(struct loop *loop, int signo, void *arg)
+{
+    (void)arg;
+    if (signo == SIGHUP)
+        return;
+    if (exs.draining) {
+        rpc_server_cancel_all(exs.rpc);
+        return;
+    }
+    log_info("service.draining", "no new runs; running ones may end",
+             LOG_U64("drain_ms", config.drain_ms));
+    set_health(false);
+    exs_drain(&exs);
+    loop_timer_set(loop, &drain_timer, clock_us() + config.drain_ms * 1000, on_drain_over);
+    rpc_server_drain(exs.rpc, on_drained, NULL);
+}
+
+static int catch_signals(struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    return loop_signals(exs.loop, &set, on_signal, NULL, err);
+}
+
+/* ---- start ---- */
+
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int find_group(gid_t *ret, struct err *err)
+{
+    *ret = (gid_t)-1;
+    if (!*config.group)
+        return 0;
+    const struct group *group = getgrnam(config.group);
+    if (!group)
+        return err_set(err, -ENOENT, "there is no group '%.64s'", config.group);
+    *ret = group->gr_gid;
+    return 0;
+}
+
+static int open_server(gid_t group, struct err *err)
+{
+    const struct rpc_server_options options = {.streams_per_connection_max =
+                                                   (uint32_t)config.streams_max,
+                                               .connections_max = (uint32_t)config.connections_max,
+                                               .connections_per_uid_max =
+                                                   (uint32_t)config.connections_per_uid_max,
+                                               .reflection = config.reflection};
+    const struct rpc_unix_options listen = {.path = config.socket, .gid = group};
+    int r = rpc_server_new(exs.loop, &options, &exs.rpc, err);
+    if (r == 0)
+        r = service_execution_add(&exs, err);
+    if (r == 0)
+        r = service_node_add(&exs, err);
+    if (r == 0)
+        r = rpc_server_listen_unix(exs.rpc, &listen, err);
+    return r < 0 ? r : rpc_server_start(exs.rpc, err);
+}
+
+static void on_probed(struct exs *service)
+{
+    service->ready = true;
+    if (!service->draining)
+        set_health(true);
+    log_info("service.ready", "serving", LOG_STR("socket", config.socket),
+             LOG_STR("node", config.node), LOG_U64("running_max", config.running_max));
+}
+
+static int start(struct err *err)
+{
+    gid_t group;
+    raise_open_files();
+    exs.stats.started_us = clock_us();
+    int r = find_group(&group, err);
+    if (r == 0)
+        r = loop_new(&exs.loop, err);
+    if (r == 0)
+        r = catch_signals(err);
+    if (r == 0)
+        r = connect_spawner(err);
+    if (r == 0)
+        r = guard_install(err);
+    if (r == 0)
+        r = open_server(group, err);
+    if (r == 0)
+        r = probe_start(&exs, on_probed, err);
+    if (r == 0)
+        on_node_timer(&exs.node_timer);
+    return r;
+}
+
+static int serve(void)
+{
+    struct err err = {0};
+    if (geteuid() == 0) {
+        log_error("service.root", "execsvc does not run as root: cloister-spawner gives it a uid");
+        return EXIT_START;
+    }
+    if (start(&err) < 0) {
+        log_error("service.failed", err.text, LOG_I64("code", err.code));
+        return EXIT_START;
+    }
+    if (loop_run(exs.loop, &err) < 0) {
+        log_error("loop.failed", err.text, LOG_I64("code", err.code));
+        return EXIT_LOST;
+    }
+    if (exs.lost) {
+        for (int i = 0; i < LAST_WORDS_STEPS; i++)
+            loop_step(exs.loop, 10, NULL);
+        return EXIT_LOST;
+    }
+    exs.rpc = rpc_server_free(exs.rpc);
+    log_info("service.drained", "all runs have ended");
+    return EXIT_DRAINED;
+}
+
+int main(int argc, char **argv)
+{
+    struct exs_options options;
+    struct err err = {0};
+    exs_config_init(&config);
+    log_init("execsvc", LOG_INFO);
+    if (exs_options_read(argc, argv, &options, &config, &err) < 0) {
+        fprintf(stderr, "execsvc: %s\n", err.text);
+        return EXIT_CONFIG;
+    }
+    if (options.help) {
+        fputs(exs_options_usage(), stdout);
+    } else if (options.version) {
+        puts("execsvc " CLOISTER_VERSION);
+    } else if (options.print) {
+        return exs_config_print(&config, stdout) < 0 ? EXIT_CONFIG : 0;
+    } else if (options.check) {
+        puts("the configuration is good");
+    } else {
+        log_init("execsvc", (enum log_level)log_level_by_name(config.log_level));
+        _exit(serve()); /* gRPC's threads may still run: no destructors under their feet */
+    }
+    return 0;
+}

@@ -1,0 +1,173 @@
+#pragma once
+/*
+ * One run: from the request to the result. Belongs to the loop's thread.
+ *
+ *   QUEUED --permit--> STARTING --[compile]--> RUNNING --> COLLECTING --> ENDED
+ *
+ * A run belongs to its listener, the call that asked for it. It works ahead of the listener by a
+ * bounded amount (the replay ring) and then waits: the program's pipe fills up and the program
+ * waits too. The listener is woken when there may be something new, and pulls one event at a time
+ * when its client can take one (run_events.h). When the listener leaves, the sandbox is ended and
+ * the run goes away by itself as soon as the spawner has told its end.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/arena.h"
+#include "api/model.h"
+#include "api/rpc_status.h"
+#include "base/loop.h"
+#include "execsvc/admission.h"
+#include "execsvc/output.h"
+#include "execsvc/replay.h"
+#include "execsvc/run_build.h"
+#include "execsvc/step.h"
+
+struct exs;
+struct runtime;
+
+#define RUN_ID_SIZE     33 /* 128 random bits in hexadecimal */
+#define RUN_NOTICES_MAX 8
+
+enum run_state { RUN_QUEUED, RUN_STARTING, RUN_RUNNING, RUN_COLLECTING, RUN_ENDED };
+
+struct run_listener {
+    void (*wake)(struct run_listener *listener);
+};
+
+enum run_notice_kind {
+    RUN_NOTICE_IDLE = 1, /* as Notice.Kind in the .proto */
+    RUN_NOTICE_DRAIN,
+    RUN_NOTICE_OUTPUT_DROPPED,
+    RUN_NOTICE_COMPILING,
+};
+
+struct run_notice {
+    enum run_notice_kind kind;
+    uint64_t remaining_ms;
+    char message[256];
+};
+
+/* The compile step's findings. */
+struct run_compile {
+    uint8_t *text; /* both streams of the compiler, up to a cap */
+    size_t text_len;
+    uint64_t text_dropped;
+    const char *output; /* what it makes, in the workspace */
+    struct collect_bytes pattern;
+    struct collect_rules rules;
+    uint8_t *artifact;
+    size_t artifact_len;
+    bool complete; /* the artifact has come whole */
+};
+
+struct run {
+    struct exs *exs;
+    struct run *prev, *next;
+    char id[RUN_ID_SIZE];
+    enum run_state state;
+    bool interactive; /* input may come later */
+
+    struct arena arena, scratch; /* the request; what is made of it */
+    struct run_request request;
+    const char *tenant;
+    const struct runtime *runtime; /* NULL: a bare command */
+    struct limits limits;
+    struct collect_rules rules;
+    struct adm_ticket ticket;
+    uint64_t submitted_us, begun_us;
+
+    struct step *step;         /* the program's own; input may be put in from the beginning */
+    struct step *compile_step; /* NULL when it is over */
+    struct run_compile compile;
+    struct run_plan plan;    /* of the step that is next or going on */
+    struct loop_timer again; /* the spawner had no room */
+    unsigned tries;
+
+    struct output output[STEP_STREAMS];
+    struct replay replay;
+    bool paused, output_told[STEP_STREAMS];
+
+    /* terminal */
+    struct loop_timer tick;
+    uint64_t active_us, cpu_us;
+    bool idle_told;
+    uint16_t rows, cols; /* as last asked for */
+
+    struct run_listener *listener;
+    uint64_t position; /* of the listener in the ring */
+    bool tell_queued, tell_started, tell_result;
+    bool listed; /* the place was told before */
+    struct adm_place place;
+    struct run_notice notices[RUN_NOTICES_MAX];
+    size_t n_notices;
+
+    bool failed; /* there was no run: `status` instead of a result */
+    struct rpc_status status;
+    struct run_result result;
+    uint64_t dropped[STEP_STREAMS];
+};
+
+/**
+ * run_new() - from the bytes of an ExecuteRequest, or with @interactive an InteractRequest with
+ * `start`; every mistake in it is found here
+ * @tenant is copied; @bytes are not needed afterwards.
+ * Return: 0; or a negative errno with @status filled in for the caller.
+ */
+int run_new(struct exs *exs, const char *tenant, const uint8_t *bytes, size_t len, bool interactive,
+            struct run **ret, struct rpc_status *status);
+
+/** run_submit() - into the queue, with its listener. Return: 0; or like run_new(), and the run is
+ * gone. */
+int run_submit(struct run *run, struct run_listener *listener, struct rpc_status *status);
+
+/** run_leave() - the listener goes: the run ends and frees itself. */
+void run_leave(struct run *run);
+/** run_cancel() - the listener asks for the end; the result still comes. */
+void run_cancel(struct run *run);
+
+/* What the listener's client sends. Return of run_input(): 0 or -ENOMEM. */
+int run_input(struct run *run, const void *bytes, size_t len);
+void run_input_close(struct run *run);
+/** run_input_full() - take no more for now; wake() comes when there is room. */
+bool run_input_full(const struct run *run);
+void run_signal(struct run *run, int signo);
+void run_resize(struct run *run, uint16_t rows, uint16_t cols);
+
+/* From exs.c. */
+void run_begin(struct run *run);
+void run_on_place(struct run *run, const struct adm_place *place);
+void run_on_drain(struct run *run, uint64_t remaining_ms);
+
+/* ---- between run.c and its neighbours run_*.c ---- */
+
+void run_wake(struct run *run);
+/** run_flow() - let the program go on or wait, as the ring has room; after the listener has taken
+ * something too. */
+void run_flow(struct run *run);
+void run_notice(struct run *run, enum run_notice_kind kind, uint64_t remaining_ms,
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
+/** run_put() - bytes of a stream, through its cap into the ring. */
+void run_put(struct run *run, int stream, const uint8_t *bytes, size_t len);
+/** run_start_step() - order run->plan for @step now, or in a moment if the spawner has no room. */
+void run_start_step(struct run *run);
+/** run_try_again() - call run_start_step() again in a moment. Return: false: it has been too often.
+ */
+bool run_try_again(struct run *run);
+/** run_start_main() - the program itself. */
+void run_start_main(struct run *run);
+/** run_fail() - nothing ran: the listener gets @status instead of a result. */
+void run_fail(struct run *run, const struct rpc_status *status);
+/** run_finish() - @result is what became of it. */
+void run_finish(struct run *run, const struct run_result *result);
+
+/* run_compile.c */
+void run_compile_start(struct run *run);
+void run_compile_done(struct run *run);
+
+/* run_terminal.c: idle limit, and permits for those who wait for a person. */
+void run_terminal_started(struct run *run);
+void run_terminal_active(struct run *run);
+void run_terminal_usage(struct run *run, const struct run_usage *usage, bool waits_for_input);

@@ -1,0 +1,200 @@
+#include "execsvc/run_events.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cloister/exec/v1/exec.pb-c.h>
+
+#include "api/proto_model.h"
+#include "api/rpc_server.h"
+#include "api/text.h"
+#include "base/err.h"
+#include "execsvc/exs.h"
+#include "execsvc/run.h"
+
+#define RESULT_ARENA_MAX ((size_t)16 * 1024 * 1024)
+
+typedef Cloister__Exec__V1__ExecuteEvent event_msg;
+
+static int send(struct rpc_call *call, const event_msg *event)
+{
+    int r = rpc_call_send(call, &event->base);
+    return r < 0 ? r : RUN_EVENTS_SENT;
+}
+
+static int send_queued(struct run *run, struct rpc_call *call)
+{
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    Cloister__Exec__V1__Queued queued = CLOISTER__EXEC__V1__QUEUED__INIT;
+    run->tell_queued = false;
+    queued.run_id = run->id;
+    queued.position = run->place.ahead + 1;
+    queued.expected_wait_ms = run->place.expected_wait_ms;
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_QUEUED;
+    event.queued = &queued;
+    return send(call, &event);
+}
+
+static int send_started(struct run *run, struct rpc_call *call)
+{
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    Cloister__Exec__V1__Started started = CLOISTER__EXEC__V1__STARTED__INIT;
+    Cloister__Exec__V1__RuntimeVersion runtime = CLOISTER__EXEC__V1__RUNTIME_VERSION__INIT;
+    run->tell_started = false;
+    started.run_id = run->id;
+    started.node = (char *)run->exs->config->node;
+    started.start = CLOISTER__EXEC__V1__START__START_COLD;
+    if (run->runtime) {
+        runtime.name = (char *)run->runtime->name;
+        runtime.version = (char *)run->runtime->version;
+        started.runtime = &runtime;
+    }
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_STARTED;
+    event.started = &started;
+    return send(call, &event);
+}
+
+static int send_notice(struct run *run, struct rpc_call *call)
+{
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    Cloister__Exec__V1__Notice notice = CLOISTER__EXEC__V1__NOTICE__INIT;
+    struct run_notice first = run->notices[0];
+    memmove(run->notices, run->notices + 1, --run->n_notices * sizeof(run->notices[0]));
+    text_clean(first.message);
+    notice.kind = (Cloister__Exec__V1__Notice__Kind)first.kind;
+    notice.message = first.message;
+    notice.remaining_ms = first.remaining_ms;
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_NOTICE;
+    event.notice = &notice;
+    return send(call, &event);
+}
+
+static int send_output(struct run *run, struct rpc_call *call)
+{
+    static uint8_t bytes[REPLAY_RECORD_MAX];
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    Cloister__Exec__V1__Output output = CLOISTER__EXEC__V1__OUTPUT__INIT;
+    struct replay_record record;
+    if (!replay_read(&run->replay, &run->position, &record, bytes))
+        return RUN_EVENTS_NONE;
+    output.stream = record.stream == STEP_STDERR ? CLOISTER__EXEC__V1__STREAM__STREAM_STDERR
+                                                 : CLOISTER__EXEC__V1__STREAM__STREAM_STDOUT;
+    output.offset = record.offset;
+    output.data.data = bytes;
+    output.data.len = record.len;
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_OUTPUT;
+    event.output = &output;
+    int r = send(call, &event);
+    run_flow(run);
+    return r;
+}
+
+static int send_file(struct run *run, struct rpc_call *call)
+{
+    struct collect_chunk chunk;
+    struct err err = {0};
+    if (step_next_chunk(run->step, &chunk, &err) != COLLECT_CHUNK)
+        return RUN_EVENTS_NONE;
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    Cloister__Exec__V1__FileChunk file = CLOISTER__EXEC__V1__FILE_CHUNK__INIT;
+    file.path = (ProtobufCBinaryData){.data = (uint8_t *)chunk.path, .len = chunk.path_len};
+    file.offset = chunk.offset;
+    file.size = chunk.size;
+    file.data = (ProtobufCBinaryData){.data = (uint8_t *)chunk.data, .len = chunk.len};
+    file.last = chunk.last;
+    if (chunk.last)
+        file.sha256 =
+            (ProtobufCBinaryData){.data = (uint8_t *)chunk.sha256, .len = COLLECT_SHA256_LEN};
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_FILE;
+    event.file = &file;
+    return send(call, &event);
+}
+
+/* ---- the result ---- */
+
+static int fill_outputs(const struct run *run, struct arena *arena, struct run_report *report)
+{
+    struct collect_list list = {0};
+    if (run->step->collect)
+        collect_list(run->step->collect, &list);
+    struct run_output *outputs = arena_zalloc(arena, list.n_files + 1, sizeof(*outputs));
+    struct run_skipped *skipped = arena_zalloc(arena, list.n_skipped + 2, sizeof(*skipped));
+    if (!outputs || !skipped)
+        return -ENOMEM;
+    for (size_t i = 0; i < list.n_files; i++) {
+        outputs[i].path = list.files[i].path;
+        outputs[i].size = list.files[i].size;
+        memcpy(outputs[i].sha256, list.files[i].sha256, sizeof(outputs[i].sha256));
+    }
+    size_t n = 0;
+    for (; n < list.n_skipped; n++)
+        skipped[n] = (struct run_skipped){.path = list.skipped[n].path,
+                                          .size = list.skipped[n].size,
+                                          .reason = list.skipped[n].reason};
+    if (list.n_skipped_more > 0) {
+        char text[64];
+        snprintf(text, sizeof(text), "%lu more files", (unsigned long)list.n_skipped_more);
+        skipped[n++] =
+            (struct run_skipped){.path = "", .reason = arena_string(arena, text, strlen(text))};
+    }
+    if (list.incomplete)
+        skipped[n++] = (struct run_skipped){.path = "", .reason = "collecting stopped early"};
+    report->outputs = outputs;
+    report->n_outputs = list.n_files;
+    report->skipped = skipped;
+    report->n_skipped = n;
+    return 0;
+}
+
+static int send_result(struct run *run, struct rpc_call *call)
+{
+    AUTO_ARENA struct arena arena;
+    arena_init(&arena, RESULT_ARENA_MAX);
+    struct run_report report = {.run_id = run->id,
+                                .result = run->result,
+                                .runtime_name = run->runtime ? run->runtime->name : "",
+                                .runtime_version = run->runtime ? run->runtime->version : "",
+                                .node = run->exs->config->node,
+                                .dropped_stdout = run->dropped[STEP_STDOUT],
+                                .dropped_stderr = run->dropped[STEP_STDERR]};
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    int r = fill_outputs(run, &arena, &report);
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_RESULT;
+    event.result = r < 0 ? NULL : run_report_to_proto(&report, &arena);
+    if (!event.result)
+        return -ENOMEM;
+    run->tell_result = false;
+    return send(call, &event);
+}
+
+static int over(const struct run *run, struct rpc_status *status)
+{
+    enum rpc_code code = rpc_code_of_verdict(run->result.verdict);
+    if (run->failed)
+        *status = run->status;
+    else if (code == RPC_OK)
+        *status = (struct rpc_status){.code = RPC_OK};
+    else
+        rpc_status_set(status, code, "RUN_FAILED", "%s", run->result.explanation.message);
+    return RUN_EVENTS_OVER;
+}
+
+int run_events_send(struct run *run, struct rpc_call *call, struct rpc_status *status)
+{
+    int r = RUN_EVENTS_NONE;
+    if (run->failed)
+        return over(run, status);
+    if (run->tell_queued)
+        return send_queued(run, call);
+    if (run->tell_started)
+        return send_started(run, call);
+    if (run->n_notices > 0)
+        return send_notice(run, call);
+    r = send_output(run, call);
+    if (r == RUN_EVENTS_NONE && run->state == RUN_COLLECTING)
+        r = send_file(run, call);
+    if (r != RUN_EVENTS_NONE || run->state != RUN_ENDED)
+        return r;
+    return run->tell_result ? send_result(run, call) : over(run, status);
+}

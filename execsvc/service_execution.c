@@ -1,0 +1,264 @@
+/*
+ * Execution.Execute and Execution.Interact: one call is the listener of one run. Everything on the
+ * loop's thread; the call object lives from on_start to on_close.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cloister/exec/v1/exec.pb-c.h>
+
+#include "api/rpc_server.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "execsvc/exs.h"
+#include "execsvc/identity.h"
+#include "execsvc/run.h"
+#include "execsvc/run_events.h"
+#include "execsvc/services.h"
+
+#define INPUT_MESSAGE_MAX (64u << 10)
+#define MESSAGE_ARENA     ((size_t)256 * 1024)
+
+typedef Cloister__Exec__V1__InteractRequest interact_msg;
+
+struct exec_call {
+    struct run_listener listener;
+    struct exs *exs;
+    struct rpc_call *call;
+    struct run *run; /* NULL until it is taken in */
+    bool interactive;
+    bool read_waits; /* the run's input is full: the next message is read later */
+    char tenant[TENANT_SIZE];
+};
+
+/* ---- to the client ---- */
+
+static void read_on(struct exec_call *e)
+{
+    if (!e->interactive || !e->read_waits || (e->run && run_input_full(e->run)))
+        return;
+    e->read_waits = false;
+    rpc_call_read(e->call);
+}
+
+static void pull(struct exec_call *e)
+{
+    int r = RUN_EVENTS_SENT;
+    struct rpc_status status;
+    while (e->run && r == RUN_EVENTS_SENT && rpc_call_writable(e->call))
+        r = run_events_send(e->run, e->call, &status);
+    if (r == RUN_EVENTS_OVER)
+        rpc_call_finish(e->call, &status);
+    else if (r < 0 && r != -EPIPE)
+        rpc_call_finish_code(e->call, RPC_INTERNAL, "the answer could not be sent");
+    read_on(e);
+}
+
+static void wake(struct run_listener *listener)
+{
+    pull(container_of(listener, struct exec_call, listener));
+}
+
+static void on_writable(struct rpc_call *call)
+{
+    struct exec_call *e = rpc_call_user(call);
+    if (e)
+        pull(e);
+}
+
+/* ---- beginning and end ---- */
+
+static void open_call(struct rpc_call *call, struct exs *exs, bool interactive)
+{
+    struct rpc_status status;
+    if (!exs->ready || exs->draining) {
+        rpc_status_set(&status, RPC_UNAVAILABLE, exs->draining ? "DRAINING" : "STARTING",
+                       "the service is %s: try again",
+                       exs->draining ? "being shut down" : "starting");
+        status.retry_ms = 1000;
+        rpc_call_finish(call, &status);
+        return;
+    }
+    struct exec_call *e = calloc(1, sizeof(*e));
+    if (!e) {
+        rpc_call_finish_code(call, RPC_RESOURCE_EXHAUSTED, "no memory for the call");
+        return;
+    }
+    rpc_call_set_user(call, e);
+    e->listener.wake = wake;
+    e->exs = exs;
+    e->call = call;
+    e->interactive = interactive;
+    if (identity_tenant(exs->config, call, e->tenant, &status) < 0)
+        rpc_call_finish(call, &status);
+    else if (interactive)
+        rpc_call_read(call);
+}
+
+static void on_execute_start(struct rpc_call *call, void *arg)
+{
+    open_call(call, arg, false);
+}
+
+static void on_interact_start(struct rpc_call *call, void *arg)
+{
+    open_call(call, arg, true);
+}
+
+static void on_close(struct rpc_call *call, bool cancelled)
+{
+    (void)cancelled;
+    struct exec_call *e = rpc_call_user(call);
+    if (!e)
+        return;
+    if (e->run)
+        run_leave(e->run);
+    free(e);
+}
+
+static void begin(struct exec_call *e, const uint8_t *bytes, size_t len)
+{
+    struct rpc_status status;
+    int r = run_new(e->exs, e->tenant, bytes, len, e->interactive, &e->run, &status);
+    if (r == 0 && (r = run_submit(e->run, &e->listener, &status)) < 0)
+        e->run = NULL;
+    if (r < 0)
+        rpc_call_finish(e->call, &status);
+    else
+        pull(e);
+}
+
+static void on_execute_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
+{
+    struct exec_call *e = rpc_call_user(call);
+    if (e)
+        begin(e, bytes, len);
+}
+
+/* ---- from the client ---- */
+
+static void refuse(struct exec_call *e, const char *field, const char *words)
+{
+    struct rpc_status status;
+    rpc_status_set(&status, RPC_INVALID_ARGUMENT, "BAD_REQUEST", "%s: %s", field, words);
+    rpc_status_field(&status, "%s", field);
+    rpc_call_finish(e->call, &status);
+}
+
+static void do_input(struct exec_call *e, const ProtobufCBinaryData *data)
+{
+    if (data->len > INPUT_MESSAGE_MAX)
+        refuse(e, "stdin_data", "at most 64 KiB a message");
+    else if (run_input(e->run, data->data, data->len) < 0)
+        rpc_call_finish_code(e->call, RPC_RESOURCE_EXHAUSTED, "no memory for the input");
+}
+
+static void do_signal(struct exec_call *e, const char *name)
+{
+    static const int allowed[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
+                                  SIGUSR2, SIGKILL, SIGSTOP, SIGCONT, SIGWINCH};
+    int signo = strncmp(name, "SIG", 3) == 0 ? signal_by_name(name) : -1;
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        if (allowed[i] != signo)
+            continue;
+        run_signal(e->run, signo);
+        return;
+    }
+    refuse(e, "signal.name", "not one of the signals that can be sent");
+}
+
+static void do_resize(struct exec_call *e, const Cloister__Exec__V1__Terminal *size)
+{
+    if (!e->run->request.terminal)
+        rpc_call_finish_code(e->call, RPC_FAILED_PRECONDITION, "the run has no terminal");
+    else if (size->rows == 0 || size->rows > MODEL_TERMINAL_MAX)
+        refuse(e, "resize.rows", "1 to 1000");
+    else if (size->cols == 0 || size->cols > MODEL_TERMINAL_MAX)
+        refuse(e, "resize.cols", "1 to 1000");
+    else
+        run_resize(e->run, (uint16_t)size->rows, (uint16_t)size->cols);
+}
+
+static void act(struct exec_call *e, const interact_msg *message)
+{
+    switch (message->action_case) {
+    case CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_STDIN_DATA:
+        do_input(e, &message->stdin_data);
+        break;
+    case CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_CLOSE_STDIN:
+        run_input_close(e->run);
+        break;
+    case CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_SIGNAL:
+        do_signal(e, message->signal->name);
+        break;
+    case CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_RESIZE:
+        do_resize(e, message->resize);
+        break;
+    case CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_CANCEL:
+        run_cancel(e->run);
+        break;
+    default:
+        refuse(e, "action", "not one that can follow `start`");
+    }
+}
+
+static void first_message(struct exec_call *e, const interact_msg *message, const uint8_t *bytes,
+                          size_t len)
+{
+    if (message->action_case == CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_START)
+        begin(e, bytes, len);
+    else if (message->action_case == CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_ATTACH)
+        rpc_call_finish_code(e->call, RPC_UNIMPLEMENTED, "attach is not offered here");
+    else
+        refuse(e, "action", "the first message is `start`");
+}
+
+static void on_interact_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
+{
+    struct exec_call *e = rpc_call_user(call);
+    AUTO_ARENA struct arena arena;
+    arena_init(&arena, arena_cap_for(len) + MESSAGE_ARENA);
+    interact_msg *message =
+        cloister__exec__v1__interact_request__unpack(&arena.allocator, len, bytes);
+    if (!message)
+        refuse(e, "action", "not an InteractRequest");
+    else if (e->run)
+        act(e, message);
+    else
+        first_message(e, message, bytes, len);
+    e->read_waits = true;
+    read_on(e);
+}
+
+static void on_half_close(struct rpc_call *call)
+{
+    struct exec_call *e = rpc_call_user(call);
+    if (e->run)
+        run_input_close(e->run);
+    else
+        refuse(e, "action", "the first message is `start`");
+}
+
+static const struct rpc_method execute = {.path = "/cloister.exec.v1.Execution/Execute",
+                                          .shape = RPC_ONE_REQUEST,
+                                          .on_start = on_execute_start,
+                                          .on_message = on_execute_message,
+                                          .on_writable = on_writable,
+                                          .on_close = on_close};
+
+static const struct rpc_method interact = {.path = "/cloister.exec.v1.Execution/Interact",
+                                           .shape = RPC_STREAM_REQUEST,
+                                           .on_start = on_interact_start,
+                                           .on_message = on_interact_message,
+                                           .on_half_close = on_half_close,
+                                           .on_writable = on_writable,
+                                           .on_close = on_close};
+
+int service_execution_add(struct exs *exs, struct err *err)
+{
+    int r = rpc_server_add(exs->rpc, &execute, exs, err);
+    return r < 0 ? r : rpc_server_add(exs->rpc, &interact, exs, err);
+}
