@@ -49,7 +49,7 @@ class Staging:
         self.root = root
         self.seen = set()
         for path in ("dev proc sys run tmp root home/someone mnt etc opt/busybox opt/cloister/bin opt/cloister/tests "
-                     "usr/bin usr/sbin usr/lib usr/lib64 modules/order suites var/lib workspace").split():
+                     "usr/bin usr/sbin usr/lib usr/lib64 modules/order suites var/lib var/tmp workspace").split():
             os.makedirs(os.path.join(root, path))
         for name in ("bin", "sbin", "lib", "lib64"):
             os.symlink("usr/" + name, os.path.join(root, name))
@@ -106,6 +106,8 @@ def stage(root, build, ready):
         for source in glob.glob(os.path.join(build, "tests", pattern)):
             if os.access(source, os.X_OK):
                 staging.add(source, "/opt/cloister/tests/" + os.path.basename(source))
+    for source in glob.glob(os.path.join(TOP, "tests", "security", "*.py")):
+        staging.add(source, "/opt/cloister/security/" + os.path.basename(source))
     staging.add(os.path.join(HERE, "guest", "init"), "/sbin/vm-init", 0o755)
     for source in glob.glob(os.path.join(HERE, "guest", "suites", "*")):
         staging.add(source, "/suites/" + os.path.basename(source))
@@ -118,6 +120,7 @@ def stage(root, build, ready):
     staging.write("/etc/subgid", "root:100000:65536\n")
     staging.write("/root/secret", "host root's own\n", 0o600)
     staging.write("/home/someone/diary", "somebody's own\n")
+    staging.write("/var/lib/someones-state", "not for programs\n")
     shutil.copyfile("/etc/ld.so.cache", staging.path("/etc/ld.so.cache"))
 
 
