@@ -10,8 +10,10 @@ struct err;
 struct gw_files;
 struct gw_http;
 struct gw_limiter;
+struct gw_metrics;
 struct gw_people;
 struct gw_pool;
+struct gw_router;
 struct gw_settings;
 struct gw_store;
 
@@ -20,6 +22,9 @@ struct gw_context {
     struct gw_pool *pool;
     struct gw_limiter *limiter;
     struct gw_http *http;
+    struct gw_metrics *metrics;
+    const struct gw_router *router;
+    void *system; /* frontgw/ops */
     struct gw_store *store;
     struct gw_people *people;
     struct gw_files *files;

@@ -266,6 +266,16 @@ void gw_pool_stats(struct gw_pool *pool, enum gw_lane id, struct gw_lane_stats *
     pthread_mutex_unlock(&lane->lock);
 }
 
+size_t gw_pool_queued(struct gw_pool *pool, enum gw_lane id)
+{
+    struct lane *lane = &pool->lanes[id];
+
+    pthread_mutex_lock(&lane->lock);
+    size_t queued = lane->queued;
+    pthread_mutex_unlock(&lane->lock);
+    return queued;
+}
+
 int gw_pool_every(struct gw_pool *pool, uint64_t period_ms, gw_tick_fn *fn, void *arg)
 {
     int r = 0;

@@ -47,6 +47,8 @@ struct gw_lane_stats {
     uint64_t wait_us_max; /* longest wait in the queue since the last call of gw_pool_stats() */
 };
 void gw_pool_stats(struct gw_pool *pool, enum gw_lane lane, struct gw_lane_stats *ret);
+/** gw_pool_queued() - jobs that wait now. */
+size_t gw_pool_queued(struct gw_pool *pool, enum gw_lane lane);
 
 /** gw_pool_every() - have @fn(@arg) called about every @period_ms by the housekeeping thread, one
  * after another; before the pool's stop. */

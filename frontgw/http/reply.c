@@ -27,6 +27,7 @@ void gw_response_done(struct gw_response *res)
 static void forget_content(struct gw_response *res)
 {
     free(take_ptr(res->body));
+    res->shared = NULL;
     res->body_size = 0;
     res->fd = fd_close(res->fd);
     res->problem = GW_PROBLEM_NONE;
@@ -92,7 +93,7 @@ static int reply_json_as(struct gw_response *res, int status, const char *type, 
 {
     if (!json)
         return -ENOMEM;
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     json_decref(json);
     if (!text)
         return -ENOMEM;

@@ -26,8 +26,9 @@ struct gw_response {
     int status;              /* 0: nothing decided yet */
     enum gw_problem problem; /* what the problem document says; GW_PROBLEM_NONE */
     char *body;              /* owned; or NULL */
-    size_t body_size;
-    int fd; /* owned; sent from fd_offset, fd_size bytes; -EBADF: none */
+    const char *shared;      /* instead of body: bytes that outlive every answer (static files) */
+    size_t body_size;        /* of body or shared */
+    int fd;                  /* owned; sent from fd_offset, fd_size bytes; -EBADF: none */
     uint64_t fd_offset, fd_size;
     struct gw_response_header headers[GW_RESPONSE_HEADERS_MAX];
     size_t n_headers;

@@ -65,7 +65,8 @@ struct gw_route {
     const char *query; /* names of query parameters, separated by blanks; any other is refused */
     const char
         *statuses; /* what the handler itself can answer: "200 404 412". See gw_route_statuses(). */
-    uint32_t scope; /* bit that an API key needs; 0: API keys are refused here */
+    uint32_t scope;       /* bit that an API key needs; 0: API keys are refused here */
+    bool password_due_ok; /* also for who has to change a password first */
 };
 
 /**
