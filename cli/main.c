@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#ifdef CLI_HAS_SANDBOX
+#include "sandbox/node.h"
+#endif
 
 #define REMOTE "cloister-remote"
 
@@ -92,6 +95,10 @@ static int unknown(const char *name)
 
 int main(int argc, char **argv)
 {
+#ifdef CLI_HAS_SANDBOX
+    if (node_is_inner(argc, argv))
+        return node_inner_main();
+#endif
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(argc > 1 ? stdout : stderr);

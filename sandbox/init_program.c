@@ -1,11 +1,8 @@
 /* Starting the program: what a child of init gives up, in which order, and why. */
 
 #include <asm/ioctls.h>
-#include <linux/prctl.h>
-#include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
-#include <linux/securebits.h>
 #include <linux/signal.h>
 
 #include "base/result.h"
@@ -72,18 +69,35 @@ static int apply_rlimits(const struct init_config *c)
     return r < 0 ? r : set_limit(RLIMIT_STACK, 8 * MIB, 64 * MIB);
 }
 
+/* A test took the layer away: carry everything that init has over the change of uid and the exec.
+ */
+static int keep_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[2] = {{0}};
+    int r = (int)raw_syscall2(__NR_capget, (long)&header, (long)caps);
+    for (int i = 0; i < 2; i++)
+        caps[i].effective = caps[i].inheritable = caps[i].permitted;
+    if (r == 0)
+        r = raw_capset(&header, caps);
+    for (unsigned cap = 0; r == 0 && cap < 64; cap++)
+        if (caps[cap / 32].permitted & (1u << cap % 32))
+            r = raw_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+    return r;
+}
+
 int init_become_slot(const struct init_state *s)
 {
     const struct init_config *c = s->config;
     int keep = !(c->layers & LAYER_BIT(LAYER_CAPABILITIES));
-    int r = 0;
-    if (keep)
-        r = raw_prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+    int r = keep ? raw_prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) : 0;
     if (!(c->flags & INIT_SAME_UID)) {
         r = r < 0 ? r : raw_setresgid(c->gid, c->gid, c->gid);
         r = r < 0 ? r : raw_setresuid(c->uid, c->uid, c->uid);
     }
-    if (r < 0 || keep)
+    if (keep)
+        return r < 0 ? r : keep_capabilities();
+    if (r < 0)
         return r;
     /* setresuid emptied the effective and permitted sets; the inheritable set survives it. */
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

@@ -2,7 +2,11 @@
 /* The parts of init (see init.c). Freestanding. */
 
 #include <linux/capability.h>
-#include <linux/socket.h>
+#include <linux/prctl.h>
+#if !__STDC_HOSTED__
+#include <linux/resource.h>
+#include <linux/time.h>
+#endif
 #include <stdint.h>
 
 #include "sandbox/init_proto.h"
@@ -23,16 +27,6 @@ struct msghdr {
     void *msg_control;
     size_t msg_controllen;
     unsigned msg_flags;
-};
-
-struct timespec {
-    int64_t tv_sec;
-    int64_t tv_nsec;
-};
-
-struct rlimit64 {
-    uint64_t rlim_cur;
-    uint64_t rlim_max;
 };
 #endif
 

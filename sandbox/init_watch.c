@@ -1,5 +1,6 @@
 /* What init does while the program lives, and when it has ended. */
 
+#include <linux/ioctl.h>
 #include <linux/magic.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>

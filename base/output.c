@@ -1,4 +1,4 @@
-#include "execsvc/output.h"
+#include "base/output.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "execsvc/output.h"
+#include "base/output.h"
 
 /* What a client would have at the end: forwarded bytes and tail, by offset; the gap stays 0xff. */
 static size_t collect(struct output *out, const uint8_t *bytes, size_t len, size_t step,

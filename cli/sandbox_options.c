@@ -1,0 +1,201 @@
+#include "cli/sandbox_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+enum { OPT_DRY_RUN = 256, OPT_JSON, OPT_ALLOW_MISSING, OPT_DISABLE, OPT_OUTPUT, OPT_CWD };
+
+static const struct option options[] = {
+    {"limit", required_argument, NULL, 'l'},
+    {"policy", required_argument, NULL, 'p'},
+    {"bind", required_argument, NULL, 'b'},
+    {"env", required_argument, NULL, 'e'},
+    {"launcher", required_argument, NULL, 'L'},
+    {"disable-layer", required_argument, NULL, OPT_DISABLE},
+    {"allow-missing", required_argument, NULL, OPT_ALLOW_MISSING},
+    {"output", required_argument, NULL, OPT_OUTPUT},
+    {"cwd", required_argument, NULL, OPT_CWD},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+void sandbox_usage(FILE *out)
+{
+    fputs("usage: cloister sandbox run [options] -- COMMAND [ARGUMENT...]\n\n"
+          "Runs COMMAND in a sandbox right here, without the service.\n\n"
+          "  --limit NAME=VALUE    memory=64M cpu=5s wall=10s processes=20 file-size=1M ...\n"
+          "  --policy POLICY       no-subprocess: threads yes, other processes no\n"
+          "  --bind SRC:DST[:ro]   show the host's SRC as DST inside (writable unless :ro)\n"
+          "  --env NAME=VALUE      a variable of the program's environment\n"
+          "  --cwd DIR             where it starts; default " SBX_WORKSPACE "\n"
+          "  --output DIR          write the files that it made or changed to DIR\n"
+          "  --launcher NAME       native (default) or bwrap\n"
+          "  --disable-layer NAME  leave a layer out, to see what it is good for\n"
+          "  --allow-missing NAME  go on where this layer can't be had\n"
+          "  --dry-run             print the plan; nothing is run, no rights are needed\n"
+          "  --json                print one JSON object instead of the program's output\n\n"
+          "Exit status: the program's own; 128+n for signal n; 124 a limit; 125 our fault;\n"
+          "126 policy.\n",
+          out);
+}
+
+static int parse_layer(const char *option, const char *name, uint32_t *ret, struct err *err)
+{
+    int layer = layer_by_name(name);
+    if (layer >= 0) {
+        *ret |= LAYER_BIT(layer);
+        return 0;
+    }
+    char names[180] = "";
+    for (int i = 0; i < LAYER_COUNT; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof(names) - used, " %s", layer_name((enum layer)i));
+    }
+    return err_set(err, -EINVAL, "%s %.40s: no such layer; there are%s ...", option, name, names);
+}
+
+static int parse_bind(struct node_config *node, const char *text, struct err *err)
+{
+    if (node->n_binds == SBX_BINDS_MAX)
+        return err_set(err, -EINVAL, "--bind: at most %d", SBX_BINDS_MAX);
+    struct node_bind *bind = &node->binds[node->n_binds];
+    const char *colon = strchr(text, ':');
+    const char *end = colon ? strchr(colon + 1, ':') : NULL;
+    bool read_only = end && strcmp(end, ":ro") == 0;
+    if (!colon || (end && !read_only))
+        return err_set(err, -EINVAL, "--bind %s: must be SRC:DST or SRC:DST:ro", text);
+    char source[PATH_MAX], resolved[PATH_MAX];
+    size_t source_len = (size_t)(colon - text);
+    size_t target_len = end ? (size_t)(end - colon - 1) : strlen(colon + 1);
+    if (source_len >= sizeof(source) || target_len >= sizeof(bind->target))
+        return err_set(err, -EINVAL, "--bind %.80s: too long", text);
+    memcpy(source, text, source_len);
+    source[source_len] = 0;
+    memcpy(bind->target, colon + 1, target_len);
+    bind->target[target_len] = 0;
+    if (!realpath(source, resolved))
+        return err_set(err, -EINVAL, "--bind %s: %s", source, strerror(errno));
+    if (strlen(resolved) >= sizeof(bind->source))
+        return err_set(err, -EINVAL, "--bind %.80s: too long", resolved);
+    snprintf(bind->source, sizeof(bind->source), "%.255s", resolved);
+    if (bind->target[0] != '/' || strstr(bind->target, "..") || !bind->target[1])
+        return err_set(err, -EINVAL, "--bind %s: DST must be an absolute path without ..", text);
+    static const char *const ours[] = {SBX_WORKSPACE, "/tmp", "/dev", "/proc"};
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        size_t len = strlen(ours[i]);
+        if (strncmp(bind->target, ours[i], len) == 0 &&
+            (bind->target[len] == 0 || bind->target[len] == '/'))
+            return err_set(err, -EINVAL, "--bind %s: %s is the sandbox's own; choose another DST",
+                           text, ours[i]);
+    }
+    bind->writable = !read_only;
+    node->n_binds++;
+    return 0;
+}
+
+static int add_env(struct sandbox_options *o, const char *text, struct err *err)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return err_set(err, -EINVAL, "--env %.80s: must be NAME=VALUE", text);
+    size_t n = 0, name_len = (size_t)(equals - text) + 1;
+    for (; o->env[n]; n++) {
+        if (strncmp(o->env[n], text, name_len) == 0) {
+            o->env[n] = text;
+            return 0;
+        }
+    }
+    if (n >= SANDBOX_ENV_MAX)
+        return err_set(err, -EINVAL, "--env: at most %d", SANDBOX_ENV_MAX);
+    o->env[n] = text;
+    return 0;
+}
+
+static int parse_launcher(struct node_config *node, const char *name, struct err *err)
+{
+    if (strcmp(name, "native") == 0)
+        node->launcher = SBX_LAUNCHER_NATIVE;
+    else if (strcmp(name, "bwrap") == 0)
+        node->launcher = SBX_LAUNCHER_BWRAP;
+    else
+        return err_set(err, -EINVAL, "--launcher %.40s: must be native or bwrap", name);
+    return 0;
+}
+
+static int parse_one(struct sandbox_options *o, int option, struct err *err)
+{
+    switch (option) {
+    case 'l':
+        return limit_parse_pair(optarg, &o->limits, err);
+    case 'p':
+        if (strcmp(optarg, "no-subprocess") != 0)
+            return err_set(err, -EINVAL, "--policy %.40s: must be no-subprocess", optarg);
+        o->policy |= SBX_POLICY_NO_SUBPROCESS;
+        return 0;
+    case 'b':
+        return parse_bind(&o->node, optarg, err);
+    case 'e':
+        return add_env(o, optarg, err);
+    case 'L':
+        return parse_launcher(&o->node, optarg, err);
+    case OPT_DISABLE: {
+        uint32_t without = 0;
+        int r = parse_layer("--disable-layer", optarg, &without, err);
+        o->layers &= ~without;
+        return r;
+    }
+    case OPT_ALLOW_MISSING:
+        return parse_layer("--allow-missing", optarg, &o->node.allow_missing, err);
+    case OPT_OUTPUT:
+        o->output_dir = optarg;
+        return 0;
+    case OPT_CWD:
+        o->cwd = optarg;
+        return *optarg == '/' ? 0 : err_set(err, -EINVAL, "--cwd %s: must be absolute", optarg);
+    case OPT_DRY_RUN:
+        o->dry_run = true;
+        return 0;
+    case OPT_JSON:
+        o->json = true;
+        return 0;
+    default:
+        return err_set(err, -EINVAL, "try `cloister sandbox run --help`");
+    }
+}
+
+int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, struct err *err)
+{
+    memset(ret, 0, sizeof(*ret));
+    node_config_default(&ret->node);
+    ret->node.one_shot = true;
+    ret->node.slots_max = 1;
+    snprintf(ret->node.instance, sizeof(ret->node.instance), "run-%d", getpid());
+    ret->layers = LAYERS_ALL;
+    static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" SBX_WORKSPACE,
+                                      "LANG=C.UTF-8", "USER=sandbox"};
+    memcpy(ret->env, env, sizeof(env));
+    optind = 1;
+    int option;
+    while ((option = getopt_long(argc, argv, "+hl:p:b:e:", options, NULL)) != -1) {
+        if (option == 'h') {
+            sandbox_usage(stdout);
+            return 1;
+        }
+        int r = parse_one(ret, option, err);
+        if (r < 0)
+            return r;
+    }
+    if (optind == argc)
+        return err_set(err, -EINVAL, "no command to run; try `cloister sandbox run --help`");
+    ret->argv = (const char *const *)(argv + optind);
+    ret->node.layers = ret->layers;
+    return 0;
+}

@@ -1,0 +1,259 @@
+#include "cli/sandbox_session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "sandbox/spawn_client.h"
+
+#define RUN_NUMBER 1
+
+struct session {
+    struct sandbox_options *options;
+    struct sandbox_outcome *outcome;
+    struct spawn_client *client;
+    int streams[2]; /* read ends */
+    int files;
+    int signals;
+    int interrupts;
+    bool done, ended;
+    struct err *err;
+    int code;
+};
+
+static void on_started(void *arg, uint64_t run, int pty_master)
+{
+    (void)arg, (void)run;
+    fd_close(pty_master);
+}
+
+static void on_result(void *arg, uint64_t run, const struct run_result *result)
+{
+    struct session *s = arg;
+    (void)run;
+    s->outcome->result = *result;
+    s->done = true;
+}
+
+static void on_refused(void *arg, uint64_t run, const struct err *err)
+{
+    struct session *s = arg;
+    (void)run;
+    s->code = err->code < 0 ? err->code : -EIO;
+    if (s->err)
+        *s->err = *err;
+    s->done = true;
+}
+
+static int keep(struct sandbox_kept *kept, const void *bytes, size_t len)
+{
+    if (len == 0)
+        return 0;
+    uint8_t *grown = realloc(kept->bytes, kept->used + len);
+    if (!grown)
+        return -ENOMEM;
+    memcpy(grown + kept->used, bytes, len);
+    kept->bytes = grown;
+    kept->used += len;
+    return 0;
+}
+
+static int forward(struct session *s, int i, const void *bytes, size_t len)
+{
+    if (s->options->json)
+        return keep(&s->outcome->kept[i], bytes, len);
+    return fd_write_all(i == 0 ? STDOUT_FILENO : STDERR_FILENO, bytes, len);
+}
+
+static void finish_stream(struct session *s, int i)
+{
+    struct output_piece tail[2] = {{NULL, 0}, {NULL, 0}};
+    output_tail(&s->outcome->counters[i], tail);
+    for (int k = 0; k < 2; k++)
+        forward(s, i, tail[k].bytes, tail[k].len);
+    s->streams[i] = fd_close(s->streams[i]);
+}
+
+static void pump_stream(struct session *s, int i)
+{
+    char buf[65536];
+    struct output *out = &s->outcome->counters[i];
+    ssize_t n = read(s->streams[i], buf, sizeof(buf));
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    size_t len = 0;
+    uint64_t offset;
+    if (n <= 0 || output_feed(out, buf, (size_t)n, &len, &offset) < 0) {
+        finish_stream(s, i);
+        return;
+    }
+    if (forward(s, i, buf, len) < 0 && !s->ended) { /* our reader is gone */
+        s->ended = true;
+        spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_CANCELLED, NULL);
+    }
+    if (output_must_end(out) && !s->ended) {
+        s->ended = true;
+        spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_OUTPUT, NULL);
+    }
+}
+
+/* The first one is the program's, the second is for us. */
+static void on_signal(struct session *s)
+{
+    struct signalfd_siginfo info;
+    if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (s->interrupts++ == 0 && info.ssi_signo == SIGINT)
+        spawn_client_signal(s->client, RUN_NUMBER, SIGINT, NULL);
+    else
+        spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_CANCELLED, NULL);
+}
+
+static bool over(const struct session *s)
+{
+    return s->done && s->streams[0] < 0 && s->streams[1] < 0 && s->files < 0;
+}
+
+static int pump(struct session *s, struct err *err)
+{
+    while (!over(s) && s->code == 0) {
+        struct pollfd p[] = {{.fd = s->done ? -1 : spawn_client_fd(s->client), .events = POLLIN},
+                             {.fd = s->streams[0], .events = POLLIN},
+                             {.fd = s->streams[1], .events = POLLIN},
+                             {.fd = s->files, .events = POLLIN},
+                             {.fd = s->signals, .events = POLLIN}};
+        if (poll(p, 5, -1) < 0 && errno != EINTR)
+            return err_set(err, -errno, "poll: %m");
+        for (int i = 0; i < 2; i++)
+            if (p[1 + i].revents)
+                pump_stream(s, i);
+        if (p[3].revents && sandbox_outputs_feed(&s->outcome->outputs, s->files, err) <= 0)
+            s->files = fd_close(s->files);
+        if (p[4].revents)
+            on_signal(s);
+        if (p[0].revents && spawn_client_dispatch(s->client, err) < 0)
+            return err_set(err, -EPIPE, "the inner spawner ended; its words are above");
+    }
+    return s->code;
+}
+
+static int open_streams(struct session *s, struct spawn_fds *fds, struct err *err)
+{
+    int pair[3][2];
+    for (int i = 0; i < 3; i++)
+        if (pipe2(pair[i], O_CLOEXEC) < 0)
+            return err_set(err, -errno, "pipe: %m");
+    s->streams[0] = pair[0][0];
+    s->streams[1] = pair[1][0];
+    *fds = (struct spawn_fds){.stdin_fd = STDIN_FILENO,
+                              .stdout_fd = pair[0][1],
+                              .stderr_fd = pair[1][1],
+                              .files_in_fd = -EBADF,
+                              .files_out_fd = pair[2][1]};
+    bool collect = s->options->json || s->options->output_dir;
+    if (collect) {
+        s->files = pair[2][0];
+    } else {
+        fd_close(pair[2][0]);
+        fds->files_out_fd = fd_close(pair[2][1]);
+    }
+    return 0;
+}
+
+static int start(struct session *s, int client_fd, struct err *err)
+{
+    static const struct spawn_events events = {.on_started = on_started,
+                                               .on_result = on_result,
+                                               .on_refused = on_refused};
+    struct sandbox_options *o = s->options;
+    int r = spawn_client_new(client_fd, &events, s, &s->client, err);
+    if (r < 0)
+        return r;
+    snprintf(s->outcome->cgroup_version, sizeof(s->outcome->cgroup_version), "%s",
+             spawn_client_node(s->client)->cgroup_version);
+    struct limits limits;
+    r = limits_resolve(&o->limits, NULL, NULL, &limits, err);
+    for (int i = 0; r == 0 && i < 2; i++)
+        output_init(&s->outcome->counters[i], limits.v[LIMIT_OUTPUT], false);
+    struct spawn_fds fds;
+    if (r == 0)
+        r = open_streams(s, &fds, err);
+    if (r < 0)
+        return r;
+    struct sbx_spec spec = {.argv = o->argv,
+                            .envp = o->env,
+                            .cwd = o->cwd,
+                            .limits = o->limits,
+                            .policy = o->policy,
+                            .layers = o->layers,
+                            .collect = s->files >= 0,
+                            .tenant = "cli"};
+    r = spawn_client_run(s->client, RUN_NUMBER, &spec, &fds, err);
+    fd_close(fds.stdout_fd);
+    fd_close(fds.stderr_fd);
+    fd_close(fds.files_out_fd);
+    return r;
+}
+
+static int watch_signals(struct session *s, struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    return s->signals < 0 ? err_set(err, -errno, "signalfd: %m") : 0;
+}
+
+int sandbox_session(struct sandbox_options *options, struct sandbox_outcome *ret, struct err *err)
+{
+    struct session s = {.options = options,
+                        .outcome = ret,
+                        .streams = {-EBADF, -EBADF},
+                        .files = -EBADF,
+                        .signals = -EBADF,
+                        .err = err};
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(err, -errno, "socketpair: %m");
+    struct node *node = NULL;
+    int r = watch_signals(&s, err);
+    if (r == 0)
+        r = node_start(&options->node, pair[1], &node, err);
+    fd_close(pair[1]);
+    if (r == 0)
+        r = start(&s, pair[0], err);
+    else
+        fd_close(pair[0]);
+    if (r == 0)
+        r = pump(&s, err);
+    if (r == 0 && s.outcome->outputs.used)
+        r = sandbox_outputs_parse(&ret->outputs, err);
+    for (int i = 0; i < 2; i++)
+        fd_close(s.streams[i]);
+    fd_close(s.files);
+    fd_close(s.signals);
+    spawn_client_free(s.client);
+    node_stop(node);
+    return r;
+}
+
+void sandbox_outcome_done(struct sandbox_outcome *outcome)
+{
+    for (int i = 0; i < 2; i++) {
+        output_done(&outcome->counters[i]);
+        free(outcome->kept[i].bytes);
+    }
+    sandbox_outputs_done(&outcome->outputs);
+}

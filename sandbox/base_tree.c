@@ -1,0 +1,229 @@
+/*
+ * The base tree: what remains of the host once the spawner has pivoted.
+ *
+ *   /lower/root   skeleton of every sandbox's root: directories, synthesised /etc, links
+ *   /host/N       read-only views of the runtime's paths
+ *   /binds/N      the operator's binds
+ *   /dev          device nodes, a directory per slot
+ *   /empty /new   for overlays and for building slots
+ *   /proc         of U's own pid namespace; a sandbox may mount its own only while one is visible
+ * here
+ *
+ * Host files stay the host's: no idmap, so they show as nobody's, and what only root may read stays
+ * unreadable (docs/adr). The views are read-only mounts; overlays of slots lie on top.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "sandbox/etc_files.h"
+#include "sandbox/mounts.h"
+#include "sandbox/slot.h"
+
+#define BASE_MODE "mode=0755,size=64m"
+
+int mount_view(const char *source, int dir_fd, const char *target, bool writable, struct err *err)
+{
+    AUTO_CLOSE int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source,
+                                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (tree < 0)
+        return err_set(err, -errno, "open %s: %m", source);
+    /* Only additions: clearing a flag that came locked from the host would be refused. */
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | (writable ? 0 : MOUNT_ATTR_RDONLY)};
+    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+        return err_set(err, -errno, "make the view of %s read-only: %m", source);
+    if (syscall(SYS_move_mount, tree, "", dir_fd, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return err_set(err, -errno, "attach %s: %m", source);
+    return 0;
+}
+
+/* mkdir -p below dir_fd; @path is relative. */
+int make_dirs(int dir_fd, const char *path, struct err *err)
+{
+    char part[512];
+    size_t len = strlen(path);
+    if (len >= sizeof(part))
+        return err_set(err, -ENAMETOOLONG, "path is too long: %s", path);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdirat(dir_fd, part, 0755) < 0 && errno != EEXIST)
+            return err_set(err, -errno, "mkdir %s: %m", part);
+    }
+    return 0;
+}
+
+/* A place to mount on, in the skeleton: a directory, or an empty file for a file. */
+static int make_mount_point(int root, const char *target, bool is_dir, struct err *err)
+{
+    const char *relative = target + 1;
+    if (is_dir)
+        return make_dirs(root, relative, err);
+    char parent[512];
+    snprintf(parent, sizeof(parent), "%s", relative);
+    char *slash = strrchr(parent, '/');
+    if (slash) {
+        *slash = 0;
+        int r = make_dirs(root, parent, err);
+        if (r < 0)
+            return r;
+    }
+    AUTO_CLOSE int fd = openat(root, relative, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    return fd < 0 ? err_set(err, -errno, "create %s: %m", target) : 0;
+}
+
+static int make_skeleton(int base, const struct node_config *config, struct err *err)
+{
+    static const char *const dirs[] = {"empty",
+                                       "new",
+                                       "old",
+                                       "proc",
+                                       "host",
+                                       "binds",
+                                       "dev",
+                                       "lower/root/proc",
+                                       "lower/root/dev",
+                                       "lower/root/tmp",
+                                       "lower/root/workspace",
+                                       "lower/root/empty",
+                                       "lower/root/.old",
+                                       "lower/root/etc"};
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        int r = make_dirs(base, dirs[i], err);
+        if (r < 0)
+            return r;
+    }
+    AUTO_CLOSE int root = openat(base, "lower/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return err_set(err, -errno, "open the skeleton: %m");
+    int r = etc_files_make(root, config, err);
+    /* Where /bin and its kin are links into /usr, they are links here too. */
+    static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
+    for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++) {
+        char to[128];
+        ssize_t n = readlink(links[i], to, sizeof(to) - 1);
+        if (n <= 0)
+            continue;
+        to[n] = 0;
+        if (symlinkat(to, root, links[i] + 1) < 0)
+            r = err_set(err, -errno, "link %s: %m", links[i]);
+    }
+    for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++)
+        r = make_dirs(root, config->root_paths[i] + 1, err);
+    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
+        char staged[128];
+        struct stat st;
+        snprintf(staged, sizeof(staged), "%s/binds/%u", config->staging, i);
+        if (stat(staged, &st) < 0)
+            return err_set(err, -errno, "bind %s: %m", config->binds[i].source);
+        r = make_mount_point(root, config->binds[i].target, S_ISDIR(st.st_mode), err);
+        char place[32];
+        snprintf(place, sizeof(place), "/binds/%u", i);
+        if (r == 0)
+            r = make_mount_point(base, place, S_ISDIR(st.st_mode), err);
+    }
+    return r;
+}
+
+static int attach_views(int base, const struct node_config *config, struct err *err)
+{
+    int r = 0;
+    char from[512], to[64];
+    for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++) {
+        snprintf(to, sizeof(to), "host/%u", i);
+        r = make_dirs(base, to, err);
+        if (r == 0)
+            r = mount_view(config->root_paths[i], base, to, false, err);
+    }
+    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
+        snprintf(from, sizeof(from), "%s/binds/%u", config->staging, i);
+        snprintf(to, sizeof(to), "binds/%u", i);
+        r = mount_view(from, base, to, config->binds[i].writable, err);
+    }
+    if (r == 0 && config->own_dev) {
+        snprintf(from, sizeof(from), "%s/dev", config->staging);
+        r = mount_view(from, base, "dev", true, err);
+    }
+    return r;
+}
+
+/* Without real root no nodes can be made: the host's own, one by one. They are shared by all slots.
+ */
+static int borrow_devices(int base, struct err *err)
+{
+    static const char *const names[] = {"null", "zero", "full", "random", "urandom", "tty"};
+    int r = make_dirs(base, "dev/slot", err);
+    if (r == 0)
+        r = make_dirs(base, "dev/slot/pts", err);
+    if (r == 0)
+        r = make_dirs(base, "dev/slot/shm", err);
+    for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+        char from[32], to[32];
+        snprintf(from, sizeof(from), "/dev/%s", names[i]);
+        snprintf(to, sizeof(to), "dev/slot/%s", names[i]);
+        AUTO_CLOSE int fd = openat(base, to, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0)
+            return err_set(err, -errno, "create %s: %m", to);
+        r = mount_view(from, base, to, true, err);
+    }
+    static const char *const links[][2] = {{"/proc/self/fd", "fd"},
+                                           {"/proc/self/fd/0", "stdin"},
+                                           {"/proc/self/fd/1", "stdout"},
+                                           {"/proc/self/fd/2", "stderr"},
+                                           {"pts/ptmx", "ptmx"}};
+    for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++) {
+        char at[32];
+        snprintf(at, sizeof(at), "dev/slot/%s", links[i][1]);
+        if (symlinkat(links[i][0], base, at) < 0)
+            r = err_set(err, -errno, "link %s: %m", at);
+    }
+    return r;
+}
+
+static int pivot(const char *root, struct err *err)
+{
+    if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0)
+        return err_set(err, -errno, "pivot_root into the base tree: %m");
+    if (umount2("/old", MNT_DETACH) < 0)
+        return err_set(err, -errno, "let go of the host's tree: %m");
+    return 0;
+}
+
+int base_tree_build(const struct node_config *config, struct err *err)
+{
+    char root[128];
+    snprintf(root, sizeof(root), "%s/base", config->staging);
+    if (mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NOATIME, BASE_MODE) < 0)
+        return err_set(err, -errno, "mount the base tree on %s: %m", root);
+    AUTO_CLOSE int base = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (base < 0)
+        return err_set(err, -errno, "open %s: %m", root);
+    int r = make_skeleton(base, config, err);
+    if (r == 0)
+        r = attach_views(base, config, err);
+    if (r == 0 && !config->own_dev)
+        r = borrow_devices(base, err);
+    if (r < 0)
+        return r;
+    char proc[160];
+    snprintf(proc, sizeof(proc), "%s/proc", root);
+    if (mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "") < 0 &&
+        (config->layers & LAYER_BIT(LAYER_PID_NS)))
+        return err_set(err, -errno,
+                       "mount proc for the user namespace: %m (is the host's /proc "
+                       "covered in places? then it can't be had)");
+    /* Without a pid namespace of our own (a test takes it away) only the host's can be shown. */
+    if (!(config->layers & LAYER_BIT(LAYER_PID_NS)))
+        r = mount_view("/proc", base, "proc", true, err);
+    return r < 0 ? r : pivot(root, err);
+}

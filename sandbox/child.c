@@ -1,0 +1,154 @@
+#include "sandbox/child.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/err.h"
+#include "sandbox/raw.h"
+
+/* Shared with the child, which has our memory: where it stopped, and why. */
+struct progress {
+    const struct plan *plan;
+    size_t at;
+    int code;
+};
+
+static _Alignas(16) uint8_t child_stack[32768];
+
+static int mask(const char *target)
+{
+    size_t len = strlen(target);
+    const char *cover = target[len - 1] == '/' ? "/empty" : "/dev/null";
+    int r = (int)raw_syscall5(__NR_mount, (long)cover, (long)target, 0, MS_BIND, 0);
+    return r == -ENOENT || r == -ENOTDIR ? 0 : r; /* not in this kernel */
+}
+
+static int execute(const struct plan_op *op)
+{
+    static const char *const argv[] = {"init", NULL}, *const envp[] = {NULL};
+    switch (op->kind) {
+    case PLAN_JOIN_CGROUP:
+        return raw_write(op->fd, "0", 1) == 1 ? 0 : -EIO;
+    case PLAN_ENTER:
+        return (int)raw_syscall2(__NR_setns, op->fd, (long)op->flags);
+    case PLAN_UNSHARE:
+        return (int)raw_syscall1(__NR_unshare, (long)op->flags);
+    case PLAN_MOUNT:
+        return (int)raw_syscall5(__NR_mount, (long)op->type, (long)op->target, (long)op->type,
+                                 (long)op->flags, (long)op->data);
+    case PLAN_MASK:
+        return mask(op->target);
+    case PLAN_STDIO:
+        return raw_dup3(op->fd, (int)op->flags, 0);
+    case PLAN_INIT:
+        return raw_execveat(op->fd, "", argv, envp, AT_EMPTY_PATH);
+    }
+    return -EINVAL;
+}
+
+/* In the child: raw calls only, nothing allocates, errno is not touched. */
+static int walk(void *arg)
+{
+    struct progress *p = arg;
+    for (; p->at < p->plan->n_ops; p->at++) {
+        p->code = execute(&p->plan->ops[p->at]);
+        if (p->code < 0)
+            return 1;
+    }
+    return 1; /* the last one does not come back */
+}
+
+/* clone3(2) onto a stack of its own, for which glibc has no wrapper. */
+static long clone3_call(struct clone_args *args, int (*fn)(void *), void *arg)
+{
+#if defined(__x86_64__)
+    long ret;
+    register int (*r8)(void *) __asm__("r8") = fn;
+    register void *r9 __asm__("r9") = arg;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "mov %%r9, %%rdi\n\t"
+                     "call *%%r8\n\t"
+                     "mov %%eax, %%edi\n\t"
+                     "mov %[exit], %%eax\n\t"
+                     "syscall\n\t"
+                     "hlt\n"
+                     "1:"
+                     : "=a"(ret)
+                     : "a"((long)__NR_clone3), "D"(args), "S"(sizeof(*args)), "r"(r8),
+                       "r"(r9), [exit] "i"(__NR_exit_group)
+                     : "rcx", "r11", "memory");
+    return ret;
+#else
+    register long x8 __asm__("x8") = __NR_clone3;
+    register long x0 __asm__("x0") = (long)args;
+    register long x1 __asm__("x1") = sizeof(*args);
+    register int (*x2)(void *) __asm__("x2") = fn;
+    register void *x3 __asm__("x3") = arg;
+    __asm__ volatile("svc #0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x29, xzr\n\t"
+                     "mov x0, x3\n\t"
+                     "blr x2\n\t"
+                     "mov x8, %[exit]\n\t"
+                     "svc #0\n"
+                     "1:"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), [exit] "i"(__NR_exit_group)
+                     : "memory", "x30");
+    return x0;
+#endif
+}
+
+static int explain(const struct progress *p, struct err *err)
+{
+    static const char *const words[] = {
+        [PLAN_JOIN_CGROUP] = "join the slot's cgroup",
+        [PLAN_ENTER] = "enter the slot's namespace",
+        [PLAN_UNSHARE] = "make namespaces",
+        [PLAN_MOUNT] = "mount",
+        [PLAN_MASK] = "mask",
+        [PLAN_STDIO] = "set up descriptors",
+        [PLAN_INIT] = "execute init",
+    };
+    const struct plan_op *op = &p->plan->ops[p->at];
+    if (op->target)
+        return err_set(err, p->code, "%s %s: %m", words[op->kind], op->target);
+    return err_set(err, p->code, "%s: %m", words[op->kind]);
+}
+
+int child_start(const struct plan *plan, int *ret_pidfd, pid_t *ret_pid, struct err *err)
+{
+    struct progress progress = {.plan = plan};
+    int pidfd = -EBADF;
+    struct clone_args args = {
+        .flags = plan->clone_flags | (uint64_t)CLONE_VM | (uint64_t)CLONE_VFORK |
+                 (uint64_t)CLONE_PIDFD | (uint64_t)CLONE_CLEAR_SIGHAND,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)child_stack,
+        .stack_size = sizeof(child_stack),
+    };
+    if (plan->clone_flags & CLONE_INTO_CGROUP)
+        args.cgroup = (__u64)plan->clone_cgroup_fd;
+    long pid = clone3_call(&args, walk, &progress);
+    if (pid < 0)
+        return err_set(err, (int)pid, "clone3: %m");
+    if (progress.code < 0) {
+        int status;
+        while (waitpid((pid_t)pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        raw_close(pidfd);
+        return explain(&progress, err);
+    }
+    *ret_pidfd = pidfd;
+    *ret_pid = (pid_t)pid;
+    return 0;
+}

@@ -1,0 +1,390 @@
+/*
+ * The inner spawner: uid 0 of U, single-threaded, the only code that forks. It serves one client
+ * (execsvc, or `cloister sandbox run`) over the wire protocol of spawn_wire.h.
+ *
+ * Order at start-up (each step needs what the one after it takes away; ../docs/SECURITY.md):
+ * configuration, cgroups while the host's tree is still there, base tree and pivot, capabilities,
+ * filter, a first slot as the proof that all layers can be had, hello.
+ */
+
+#include "sandbox/inner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "sandbox/inner_setup.h"
+#include "sandbox/run.h"
+
+#define PENDING_MAX 4096
+
+struct pending {
+    struct pending *next;
+    int fd; /* owned; -EBADF: none */
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct inner {
+    struct node_config config;
+    struct loop *loop;
+    struct loop_io client_io;
+    int client;
+    struct cg_tree *tree;
+    struct run_env env;
+    struct run_events events;
+    struct slot *slots;
+    uint32_t n_slots;
+    struct run **runs; /* by slot index; NULL: none */
+    struct pending *pending, **pending_tail;
+    size_t n_pending;
+    int exit_code;
+};
+
+/* ---- to the client ---- */
+
+static void lose_client(struct inner *inner, int code)
+{
+    inner->exit_code = code;
+    loop_stop(inner->loop);
+}
+
+static void watch_client(struct inner *inner)
+{
+    loop_io_change(&inner->client_io, EPOLLIN | (inner->pending ? EPOLLOUT : 0));
+}
+
+static void flush_pending(struct inner *inner)
+{
+    while (inner->pending) {
+        struct pending *p = inner->pending;
+        int r = fd_send(inner->client, p->bytes, p->len, &p->fd, p->fd >= 0 ? 1 : 0);
+        if (r == -EAGAIN)
+            break;
+        if (r < 0)
+            lose_client(inner, 0);
+        inner->pending = p->next;
+        inner->n_pending--;
+        fd_close(p->fd);
+        free(p);
+    }
+    if (!inner->pending)
+        inner->pending_tail = &inner->pending;
+    watch_client(inner);
+}
+
+/* @fd moves in. */
+static void tell(struct inner *inner, enum spawn_type type, uint64_t run, const void *payload,
+                 size_t len, int fd)
+{
+    AUTO_CLOSE int owned = fd;
+    uint8_t buf[sizeof(struct run_result) + 64];
+    int n = spawn_wire_event_write(buf, sizeof(buf), type, run, payload, len);
+    if (n < 0)
+        return;
+    if (!inner->pending) {
+        int r = fd_send(inner->client, buf, (size_t)n, &owned, owned >= 0 ? 1 : 0);
+        if (r == 0)
+            return;
+        if (r != -EAGAIN) {
+            lose_client(inner, 0);
+            return;
+        }
+    }
+    struct pending *p = malloc(sizeof(*p) + (size_t)n);
+    if (!p || inner->n_pending == PENDING_MAX) {
+        free(p);
+        lose_client(inner, 0);
+        return;
+    }
+    *p = (struct pending){.fd = take_fd(&owned), .len = (size_t)n};
+    memcpy(p->bytes, buf, (size_t)n);
+    *inner->pending_tail = p;
+    inner->pending_tail = &p->next;
+    inner->n_pending++;
+    watch_client(inner);
+}
+
+/* ---- runs ---- */
+
+static void on_started(void *arg, struct run *run)
+{
+    struct slot *slot = run_slot(run);
+    int master = slot->pty_master;
+    slot->pty_master = -EBADF;
+    tell(arg, SPAWN_STARTED, run_id(run), NULL, 0, master);
+}
+
+static void on_result(void *arg, struct run *run, const struct run_result *result)
+{
+    tell(arg, SPAWN_RESULT, run_id(run), result, sizeof(*result), -EBADF);
+}
+
+static void on_gone(void *arg, struct run *run)
+{
+    struct inner *inner = arg;
+    struct slot *slot = run_slot(run);
+    slot->pty_master = fd_close(slot->pty_master);
+    slot->busy = false;
+    inner->runs[slot->index] = run_free(run);
+}
+
+static void on_usage(void *arg, struct run *run, const struct run_usage *usage, bool waits)
+{
+    struct {
+        struct run_usage usage;
+        uint32_t waits;
+    } payload = {*usage, waits};
+    tell(arg, SPAWN_USAGE, run_id(run), &payload, sizeof(payload.usage) + sizeof(uint32_t), -EBADF);
+}
+
+static struct run *find_run(struct inner *inner, uint64_t id)
+{
+    for (uint32_t i = 0; i < inner->n_slots; i++)
+        if (inner->runs[i] && run_id(inner->runs[i]) == id)
+            return inner->runs[i];
+    return NULL;
+}
+
+/* The tenant's own slot of last time, if free: it saves a network namespace. Else any, else a new
+ * one. */
+static int choose_slot(struct inner *inner, const char *tenant, struct slot **ret, struct err *err)
+{
+    struct slot *any = NULL, *own = NULL;
+    for (uint32_t i = 0; i < inner->n_slots; i++) {
+        struct slot *slot = &inner->slots[i];
+        if (slot->busy)
+            continue;
+        if (strcmp(slot->tenant, tenant) == 0)
+            own = slot;
+        else if (!any || (slot->fresh_net && !any->fresh_net))
+            any = slot;
+    }
+    *ret = own ? own : any;
+    if (*ret)
+        return 0;
+    if (inner->n_slots == inner->config.slots_max)
+        return err_set(err, -EAGAIN, "all %u slots are busy", inner->n_slots);
+    uint32_t missing = 0;
+    struct slot *slot = &inner->slots[inner->n_slots];
+    int r = slot_make(&inner->config, inner->tree, inner->n_slots, &missing, slot, err);
+    if (r < 0)
+        return r;
+    inner->n_slots++;
+    *ret = slot;
+    return 0;
+}
+
+static int start_run(struct inner *inner, struct spawn_request *q, struct err *err)
+{
+    uint64_t begin = clock_us();
+    struct sbx_spec *spec = &q->spec;
+    uint32_t wanted = inner->config.layers;
+    if (spec->layers != wanted && !inner->config.one_shot)
+        return err_set(err, -EINVAL, "layers: this service runs nothing with layers left out");
+    spec->layers &= wanted;
+    struct limits limits;
+    int r = limits_resolve(&spec->limits, &inner->config.defaults, &inner->config.ceilings, &limits,
+                           err);
+    if (r < 0)
+        return r;
+    spec->limits = limits;
+    if (find_run(inner, q->run))
+        return err_set(err, -EINVAL, "run: this number is in use");
+    struct slot *slot;
+    r = choose_slot(inner, spec->tenant, &slot, err);
+    if (r == 0)
+        r = slot_for_tenant(slot, spec->tenant, spec->layers & inner->env.available, err);
+    if (r < 0)
+        return r;
+    AUTO_CLOSE int slave = -EBADF;
+    if (spec->terminal) {
+        r = slot_open_pty(slot, spec->rows, spec->cols, &slot->pty_master, &slave, err);
+        if (r < 0)
+            return r;
+        q->fds[SPAWN_FD_STDIN] = q->fds[SPAWN_FD_STDOUT] = q->fds[SPAWN_FD_STDERR] = slave;
+    }
+    r = run_start(&inner->env, &inner->events, slot, q->run, spec, q->fds, clock_us() - begin,
+                  &inner->runs[slot->index], err);
+    if (r < 0) {
+        slot->pty_master = fd_close(slot->pty_master);
+        return r;
+    }
+    slot->busy = true;
+    return 0;
+}
+
+static enum end_cause cause_of(uint32_t why)
+{
+    static const enum end_cause causes[] = {
+        [SPAWN_END_CANCELLED] = END_CANCELLED,
+        [SPAWN_END_OUTPUT] = END_OUTPUT,
+        [SPAWN_END_IDLE] = END_IDLE,
+        [SPAWN_END_MAX_AGE] = END_MAX_AGE,
+    };
+    return causes[why];
+}
+
+static void tell_node_stats(struct inner *inner)
+{
+    struct spawn_node_stats stats = {.slots_made = inner->n_slots};
+    struct cg_tree_stats cg = {0};
+    if (inner->tree && cg_tree_stats(inner->tree, &cg, NULL) == 0) {
+        stats.memory_bytes = cg.memory_bytes;
+        stats.memory_limit_bytes = cg.memory_limit_bytes;
+        stats.oom_kills = cg.oom_kills;
+    }
+    stats.psi_memory_some_avg10_centi = inner->tree ? cg.psi_memory_some_avg10_centi : UINT32_MAX;
+    stats.psi_cpu_some_avg10_centi = inner->tree ? cg.psi_cpu_some_avg10_centi : UINT32_MAX;
+    for (uint32_t i = 0; i < inner->n_slots; i++)
+        stats.slots_busy += inner->slots[i].busy;
+    tell(inner, SPAWN_NODE_STATS, 0, &stats, sizeof(stats), -EBADF);
+}
+
+static void obey(struct inner *inner, const struct spawn_request *q)
+{
+    struct run *run = find_run(inner, q->run);
+    if (q->type == SPAWN_QUERY_NODE)
+        tell_node_stats(inner);
+    else if (run && q->type == SPAWN_END)
+        run_end(run, cause_of(q->arg));
+    else if (run && q->type == SPAWN_SIGNAL)
+        run_signal(run, (int)q->arg);
+    else if (run && q->type == SPAWN_QUERY)
+        run_query(run);
+}
+
+/* ---- from the client ---- */
+
+static void on_message(struct inner *inner, const void *bytes, size_t len, const int *fds,
+                       size_t n_fds)
+{
+    static struct spawn_request q;
+    struct err err = {0};
+    int r = spawn_wire_request_read(bytes, len, fds, n_fds, &q, &err);
+    if (r == -EBADMSG) { /* a framing fault: the peer is lost, its supervisor starts both again */
+        fprintf(stderr, "cloister-spawner: %s\n", err.text);
+        lose_client(inner, 1);
+        return;
+    }
+    if (r == 0 && q.type != SPAWN_RUN) {
+        obey(inner, &q);
+        return;
+    }
+    if (r == 0)
+        r = start_run(inner, &q, &err);
+    if (r < 0 && q.type == SPAWN_RUN)
+        tell(inner, SPAWN_REFUSED, q.run, &err, sizeof(err), -EBADF);
+}
+
+static void on_client(struct loop_io *io, uint32_t events)
+{
+    struct inner *inner = container_of(io, struct inner, client_io);
+    static uint8_t buf[SPAWN_MESSAGE_MAX];
+    if (events & EPOLLOUT)
+        flush_pending(inner);
+    for (;;) {
+        int fds[FD_PASS_MAX];
+        size_t n_fds = 0;
+        ssize_t n = fd_recv(inner->client, buf, sizeof(buf), fds, &n_fds);
+        if (n == -EAGAIN)
+            return;
+        if (n <= 0) {
+            lose_client(inner, 0);
+            return;
+        }
+        on_message(inner, buf, (size_t)n, fds, n_fds);
+        for (size_t i = 0; i < n_fds; i++)
+            fd_close(fds[i]);
+    }
+}
+
+static void on_signal(struct loop *loop, int signo, void *arg)
+{
+    (void)arg;
+    if (signo == SIGTERM || signo == SIGINT)
+        loop_stop(loop);
+}
+
+static int say_hello(struct inner *inner, struct err *err)
+{
+    struct spawn_node node = {
+        .slots_max = inner->config.slots_max,
+        .layers = inner->env.available & inner->config.layers,
+        .layers_missing = inner->env.missing,
+        .defaults = inner->config.defaults,
+        .ceilings = inner->config.ceilings,
+    };
+    snprintf(node.cgroup_version, sizeof(node.cgroup_version), "%s",
+             inner->tree ? cg_version_name(cg_tree_version(inner->tree)) : "none");
+    snprintf(node.launcher, sizeof(node.launcher), "%s", inner->env.launcher);
+    tell(inner, SPAWN_HELLO, 0, &node, sizeof(node), -EBADF);
+    int r = fd_set_nonblock(inner->client);
+    return r < 0 ? err_set(err, r, "set O_NONBLOCK: %m") : 0;
+}
+
+static int prepare_loop(struct inner *inner, struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    int r = loop_new(&inner->loop, err);
+    if (r == 0)
+        r = loop_signals(inner->loop, &set, on_signal, inner, err);
+    if (r == 0)
+        r = loop_io_add(inner->loop, &inner->client_io, inner->client, EPOLLIN, on_client, err);
+    return r;
+}
+
+static int prepare(struct inner *inner, struct err *err)
+{
+    int r = inner_setup(&inner->config, &inner->client, &inner->tree, &inner->env, err);
+    if (r < 0)
+        return r;
+    inner->pending_tail = &inner->pending;
+    inner->slots = calloc(inner->config.slots_max, sizeof(*inner->slots));
+    inner->runs = calloc(inner->config.slots_max, sizeof(struct run *));
+    if (!inner->slots || !inner->runs)
+        return err_set(err, -ENOMEM, "no memory for %u slots", inner->config.slots_max);
+    uint32_t missing = inner->env.missing;
+    r = slot_make(&inner->config, inner->tree, 0, &missing, &inner->slots[0], err);
+    if (r < 0)
+        return r;
+    inner->n_slots = 1;
+    inner->env.missing = missing & inner->config.layers;
+    inner->env.available = LAYERS_ALL & ~missing;
+    inner->events = (struct run_events){on_started, on_result, on_gone, on_usage, inner};
+    r = prepare_loop(inner, err);
+    if (r == 0)
+        r = say_hello(inner, err);
+    inner->env.loop = inner->loop;
+    return r;
+}
+
+/* Every sandbox ends with us: init's control socket closes, and U's pid namespace with its pid 1.
+ */
+int node_inner_main(void)
+{
+    static struct inner inner;
+    struct err err = {0};
+    int r = prepare(&inner, &err);
+    if (r == 0)
+        r = loop_run(inner.loop, &err);
+    if (r < 0) {
+        fprintf(stderr, "cloister-spawner: %s\n", err.text);
+        return 1;
+    }
+    return inner.exit_code;
+}

@@ -1,0 +1,7 @@
+#pragma once
+/* node_inner_main() is declared in node.h; this is what outer and inner agree on. */
+
+#define INNER_ARG0      "cloister-spawner: inner"
+#define INNER_FD_CONFIG 3  /* sealed memory file: struct node_config */
+#define INNER_FD_CLIENT 4  /* the spawner's end of the SOCK_SEQPACKET pair */
+#define INNER_FDS_LOW   10 /* numbers below it are kept free for the stdio of children */

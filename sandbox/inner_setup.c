@@ -1,0 +1,233 @@
+#include "sandbox/inner_setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "sandbox/inner.h"
+
+extern const char sbx_init_image[], sbx_init_image_end[];
+
+#define CAP(name) (UINT64_C(1) << CAP_##name)
+
+/* What init is executed with: to become the slot's uid, to kill, to look at a terminal's readers.
+ */
+#define INIT_CAPS (CAP(SETUID) | CAP(SETGID) | CAP(KILL) | CAP(SYS_PTRACE))
+/* What the spawner keeps: namespaces and mounts, lo of a new network, and what init gets. */
+#define SPAWNER_CAPS (INIT_CAPS | CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(NET_ADMIN))
+
+static struct sbx_filter filters[2];
+
+/* Numbers below INNER_FDS_LOW are what children get as stdio: ours must not be among them. */
+static int move_up(int fd, struct err *err)
+{
+    int up = fcntl(fd, F_DUPFD_CLOEXEC, INNER_FDS_LOW);
+    if (up < 0)
+        return err_set(err, -errno, "move descriptor %d up: %m", fd);
+    return up;
+}
+
+static int take_descriptors(int *ret_config, int *ret_client, struct err *err)
+{
+    int r = *ret_config = move_up(INNER_FD_CONFIG, err);
+    if (r >= 0)
+        r = *ret_client = move_up(INNER_FD_CLIENT, err);
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (r >= 0 && null < 0)
+        r = err_set(err, -errno, "open /dev/null: %m");
+    for (int fd = 0; r >= 0 && fd < INNER_FDS_LOW; fd++) {
+        if (fd == STDERR_FILENO || fd == null)
+            continue;
+        if (dup3(null, fd, fd <= STDERR_FILENO ? 0 : O_CLOEXEC) < 0)
+            r = err_set(err, -errno, "reserve descriptor %d: %m", fd);
+    }
+    if (r >= 0 && null < INNER_FDS_LOW)
+        null = -EBADF; /* it is one of the reserved ones now */
+    return r < 0 ? r : 0;
+}
+
+static int read_config(int fd, struct node_config *ret, struct err *err)
+{
+    ssize_t n = pread(fd, ret, sizeof(*ret), 0);
+    fd_close(fd);
+    if (n != (ssize_t)sizeof(*ret))
+        return err_set(err, -EIO, "read the configuration from outer: %zd bytes", n);
+    return 0;
+}
+
+static int enter_cgroups(struct node_config *config, struct cg_tree **ret, struct err *err)
+{
+    *ret = NULL;
+    if (config->cgroups[0]) {
+        int r = cg_tree_open(config->cgroups, ret, err);
+        if (r == 0)
+            r = cg_tree_enter(*ret, err);
+        if (r < 0)
+            return r;
+    }
+    if ((config->layers & LAYER_BIT(LAYER_CGROUP_NS)) && unshare(CLONE_NEWCGROUP) < 0)
+        return err_set(err, -errno, "layer cgroup-namespace: unshare: %m");
+    return 0;
+}
+
+static int set_caps(uint64_t permitted, uint64_t inheritable)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    for (int i = 0; i < 2; i++)
+        data[i] = (struct __user_cap_data_struct){.permitted = (uint32_t)(permitted >> 32 * i),
+                                                  .effective = (uint32_t)(permitted >> 32 * i),
+                                                  .inheritable = (uint32_t)(inheritable >> 32 * i)};
+    return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+/* The inheritable set first: it can't grow any more when the bounding set is empty. */
+static int drop_capabilities(const struct node_config *config, struct err *err)
+{
+    uint64_t init = INIT_CAPS, own = SPAWNER_CAPS;
+    if (!(config->layers & LAYER_BIT(LAYER_NO_NEW_PRIVS)))
+        init |= CAP(SYS_ADMIN); /* without no_new_privs, loading a filter needs it */
+    if (!config->many_uids) {
+        init &= ~(CAP(SETUID) | CAP(SETGID));
+        own &= ~(CAP(SETUID) | CAP(SETGID));
+    }
+    int r = set_caps(own | CAP(SETPCAP), init);
+    for (unsigned long cap = 0; r == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+            r = -errno;
+    if (r == 0)
+        r = set_caps(own, init);
+    return r < 0 ? err_set(err, r, "layer capabilities: drop: %m") : 0;
+}
+
+/* Sensitive files of /proc, in so far as their own permissions do not guard them from us already.
+ */
+static const char *const *find_masks(void)
+{
+    static const char *const candidates[] = {
+        "/proc/acpi/",         "/proc/asound/",     "/proc/driver/",     "/proc/interrupts",
+        "/proc/kallsyms",      "/proc/kcore",       "/proc/key-users",   "/proc/keys",
+        "/proc/latency_stats", "/proc/locks",       "/proc/modules",     "/proc/sched_debug",
+        "/proc/scsi/",         "/proc/timer_list",  "/proc/timer_stats", "/proc/slabinfo",
+        "/proc/vmallocinfo",   "/proc/pagetypeinfo"};
+    static const char *masks[sizeof(candidates) / sizeof(candidates[0]) + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
+        struct stat st;
+        if (stat(candidates[i], &st) == 0 && (st.st_mode & S_IROTH))
+            masks[n++] = candidates[i];
+    }
+    masks[n] = NULL;
+    return masks;
+}
+
+static uint32_t missing_layers(const struct node_config *config, const struct cg_tree *tree)
+{
+    uint32_t missing = 0;
+    uint32_t controllers = tree ? cg_tree_controllers(tree) : 0;
+    if (!(controllers & CG_MEMORY))
+        missing |= LAYER_BIT(LAYER_CG_MEMORY);
+    if (!(controllers & CG_PIDS))
+        missing |= LAYER_BIT(LAYER_CG_PIDS);
+    if (!(controllers & CG_CPUACCT))
+        missing |= LAYER_BIT(LAYER_CG_CPU);
+    if (!config->many_uids)
+        missing |= LAYER_BIT(LAYER_SLOT_UID);
+    if (!config->user_ns)
+        missing |= LAYER_BIT(LAYER_USER_NS);
+    return missing;
+}
+
+static int check_missing(const struct node_config *config, uint32_t missing, struct err *err)
+{
+    uint32_t refused = missing & config->layers & ~config->allow_missing;
+    char names[160] = "";
+    for (int i = 0; i < LAYER_COUNT; i++)
+        if (refused & LAYER_BIT(i)) {
+            size_t used = strlen(names);
+            snprintf(names + used, sizeof(names) - used, " %s", layer_name((enum layer)i));
+        }
+    if (!refused)
+        return 0;
+    return err_set(err, -EPERM,
+                   "these layers can't be had here:%s (see `cloister doctor`; --allow-missing "
+                   "LAYER goes on without one)",
+                   names);
+}
+
+static unsigned count_cpus(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 0 ? (unsigned)n : 1;
+}
+
+static int build_filters(struct run_env *env, struct err *err)
+{
+    int r = sbx_filter_build(0, &filters[0], err);
+    if (r == 0)
+        r = sbx_filter_build(SBX_POLICY_NO_SUBPROCESS, &filters[1], err);
+    env->filters = filters;
+    env->notify = true;
+    return r;
+}
+
+static int give_up_rights(const struct node_config *config, struct err *err)
+{
+    int r = drop_capabilities(config, err);
+    if (r < 0)
+        return r;
+    if ((config->layers & LAYER_BIT(LAYER_NO_NEW_PRIVS)) &&
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_set(err, -errno, "layer no-new-privs: %m");
+    if ((config->layers & LAYER_BIT(LAYER_SECCOMP)) && config->launcher == SBX_LAUNCHER_NATIVE)
+        r = sbx_filter_spawner_install(err);
+    return r;
+}
+
+int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree **ret_tree,
+                struct run_env *ret_env, struct err *err)
+{
+    AUTO_CLOSE int config_fd = -EBADF;
+    int r = take_descriptors(&config_fd, ret_client, err);
+    if (r == 0)
+        r = read_config(take_fd(&config_fd), ret_config, err);
+    if (r < 0)
+        return r;
+    const struct node_config *config = ret_config;
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    umask(022);
+    r = enter_cgroups(ret_config, ret_tree, err);
+    if (r < 0)
+        return r;
+    *ret_env = (struct run_env){.cpus = count_cpus(),
+                                .tmpfs_owner = config->many_uids,
+                                .proc = true,
+                                .launcher = "native"};
+    ret_env->missing = missing_layers(config, *ret_tree);
+    r = check_missing(config, ret_env->missing, err);
+    if (r == 0 && (config->layers & LAYER_BIT(LAYER_UTS_NS)) && sethostname("cloister", 8) < 0)
+        r = err_set(err, -errno, "layer uts-namespace: sethostname: %m");
+    if (r == 0 && (config->layers & LAYER_BIT(LAYER_MOUNT_NS)))
+        r = base_tree_build(config, err);
+    if (r == 0)
+        r = build_filters(ret_env, err);
+    if (r < 0)
+        return r;
+    ret_env->masks = find_masks();
+    ret_env->init_fd =
+        fd_memfd("cloister-init", sbx_init_image, (size_t)(sbx_init_image_end - sbx_init_image));
+    if (ret_env->init_fd < 0)
+        return err_set(err, ret_env->init_fd, "make init's image: %m");
+    return give_up_rights(config, err);
+}

@@ -1,0 +1,251 @@
+#include "sandbox/plan.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mount.h>
+
+#include "base/err.h"
+#include "sandbox/init_proto.h"
+
+__attribute__((format(printf, 2, 3))) static const char *add_text(struct plan *plan,
+                                                                  const char *format, ...)
+{
+    char *at = plan->text + plan->text_used;
+    size_t left = sizeof(plan->text) - plan->text_used;
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(at, left, format, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= left)
+        return NULL;
+    plan->text_used += (size_t)n + 1;
+    return at;
+}
+
+static struct plan_op *add(struct plan *plan, enum plan_kind kind, int fd, unsigned long flags)
+{
+    if (plan->n_ops == PLAN_OPS_MAX)
+        return NULL;
+    struct plan_op *op = &plan->ops[plan->n_ops++];
+    *op = (struct plan_op){.kind = kind, .fd = fd, .flags = flags};
+    return op;
+}
+
+static int add_mount(struct plan *plan, const char *type, const char *target, unsigned long flags,
+                     const char *data)
+{
+    struct plan_op *op = data ? add(plan, PLAN_MOUNT, -EBADF, flags) : NULL;
+    if (!op)
+        return -E2BIG;
+    op->type = type;
+    op->target = target;
+    op->data = data;
+    return 0;
+}
+
+static uint64_t namespace_flags(uint32_t layers)
+{
+    uint64_t flags = 0;
+    if (layers & LAYER_BIT(LAYER_PID_NS))
+        flags |= CLONE_NEWPID;
+    if (layers & LAYER_BIT(LAYER_IPC_NS))
+        flags |= CLONE_NEWIPC;
+    if (layers & LAYER_BIT(LAYER_UTS_NS))
+        flags |= CLONE_NEWUTS;
+    return flags;
+}
+
+static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *facts,
+                      struct plan *plan)
+{
+    static const struct {
+        const char *target;
+        const char *mode;
+        bool owned; /* by the slot's uid; else sticky and for everyone */
+    } dirs[] = {{SBX_WORKSPACE, "0755", true},
+                {"/tmp", "1777", false},
+                {"/dev/shm", "1777", false}};
+    const char *size = "";
+    if (plan->layers & LAYER_BIT(LAYER_TMPFS_LIMITS))
+        size = add_text(plan, ",size=%llu,nr_inodes=%llu",
+                        (unsigned long long)spec->limits.v[LIMIT_WORKSPACE],
+                        (unsigned long long)spec->limits.v[LIMIT_INODES]);
+    for (size_t i = 0; size && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        const char *owner = "";
+        if (dirs[i].owned && facts->tmpfs_owner)
+            owner = add_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
+        const char *data = owner ? add_text(plan, "mode=%s%s%s", dirs[i].mode, size, owner) : NULL;
+        int r = add_mount(plan, "tmpfs", dirs[i].target, MS_NOSUID | MS_NODEV | MS_NOATIME, data);
+        if (r < 0)
+            return r;
+    }
+    return size ? 0 : -E2BIG;
+}
+
+static int plan_mounts(const struct sbx_spec *spec, const struct plan_facts *facts,
+                       struct plan *plan)
+{
+    if (!(plan->layers & LAYER_BIT(LAYER_MOUNT_NS)))
+        return 0;
+    int r = 0;
+    if (facts->proc && (plan->layers & LAYER_BIT(LAYER_PID_NS))) {
+        bool masked = plan->layers & LAYER_BIT(LAYER_PROC_MASK);
+        unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (masked ? MS_RDONLY : 0);
+        r = add_mount(plan, "proc", "/proc", flags, "");
+        for (size_t i = 0; r == 0 && masked && facts->masks && facts->masks[i]; i++) {
+            struct plan_op *op = add(plan, PLAN_MASK, -EBADF, 0);
+            if (!op)
+                return -E2BIG;
+            op->target = facts->masks[i];
+        }
+    }
+    return r < 0 ? r : plan_tmpfs(spec, facts, plan);
+}
+
+static int plan_stdio(const struct plan_facts *facts, struct plan *plan)
+{
+    const int fds[] = {facts->stdio[0],   facts->stdio[1],    facts->stdio[2],
+                       facts->control_fd, facts->files_in_fd, facts->files_out_fd};
+    for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0 && !add(plan, PLAN_STDIO, fds[i], i))
+            return -E2BIG;
+    return 0;
+}
+
+static int plan_join(const struct plan_facts *facts, struct plan *plan)
+{
+    uint32_t cg = LAYER_BIT(LAYER_CG_MEMORY) | LAYER_BIT(LAYER_CG_PIDS) | LAYER_BIT(LAYER_CG_CPU);
+    if (!(plan->layers & cg))
+        return 0;
+    if (facts->cgroup_clone_fd >= 0) {
+        plan->clone_flags |= CLONE_INTO_CGROUP;
+        plan->clone_cgroup_fd = facts->cgroup_clone_fd;
+        return 0;
+    }
+    for (size_t i = 0; i < facts->n_join_fds; i++)
+        if (!add(plan, PLAN_JOIN_CGROUP, facts->join_fds[i], 0))
+            return -E2BIG;
+    return 0;
+}
+
+/* Order matters: the cgroup before its namespace is cut; the tree before what is mounted in it. */
+static int plan_namespaces(const struct plan_facts *facts, struct plan *plan)
+{
+    unsigned long unshare_flags = 0;
+    if (plan->layers & LAYER_BIT(LAYER_MOUNT_NS)) {
+        if (!add(plan, PLAN_ENTER, facts->mount_fd, CLONE_NEWNS))
+            return -E2BIG;
+        unshare_flags |= CLONE_NEWNS;
+    }
+    if (plan->layers & LAYER_BIT(LAYER_CGROUP_NS))
+        unshare_flags |= CLONE_NEWCGROUP;
+    if (unshare_flags && !add(plan, PLAN_UNSHARE, -EBADF, unshare_flags))
+        return -E2BIG;
+    if ((plan->layers & LAYER_BIT(LAYER_NET_NS)) &&
+        !add(plan, PLAN_ENTER, facts->net_fd, CLONE_NEWNET))
+        return -E2BIG;
+    return 0;
+}
+
+int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, struct plan *ret,
+               struct err *err)
+{
+    memset(ret, 0, offsetof(struct plan, ops));
+    ret->text_used = 0;
+    ret->clone_cgroup_fd = -EBADF;
+    ret->layers = spec->layers & facts->available;
+    if (!(ret->layers & LAYER_BIT(LAYER_MOUNT_NS)))
+        ret->layers &= ~(LAYER_BIT(LAYER_ROOT_OVERLAY) | LAYER_BIT(LAYER_PROC_MASK) |
+                         LAYER_BIT(LAYER_TMPFS_LIMITS));
+    if (!(ret->layers & LAYER_BIT(LAYER_PID_NS)))
+        ret->layers &= ~LAYER_BIT(LAYER_PROC_MASK);
+    ret->clone_flags = namespace_flags(ret->layers);
+
+    int r = plan_join(facts, ret);
+    if (r == 0)
+        r = plan_namespaces(facts, ret);
+    if (r == 0)
+        r = plan_mounts(spec, facts, ret);
+    if (r == 0)
+        r = plan_stdio(facts, ret);
+    if (r == 0 && !add(ret, PLAN_INIT, facts->init_fd, 0))
+        r = -E2BIG;
+    return r < 0 ? err_set(err, r, "the plan of this run does not fit") : 0;
+}
+
+static void print_flags(FILE *out, uint64_t flags)
+{
+    static const struct {
+        uint64_t flag;
+        const char *name;
+    } names[] = {{CLONE_NEWNS, "mount"}, {CLONE_NEWPID, "pid"}, {CLONE_NEWNET, "net"},
+                 {CLONE_NEWIPC, "ipc"},  {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (flags & names[i].flag)
+            fprintf(out, " %s", names[i].name);
+}
+
+static void print_op(const struct plan_op *op, FILE *out)
+{
+    switch (op->kind) {
+    case PLAN_JOIN_CGROUP:
+        fprintf(out, "join cgroup (write 0 to tasks)\n");
+        break;
+    case PLAN_ENTER:
+        fprintf(out, "enter the slot's");
+        print_flags(out, op->flags);
+        fprintf(out, " namespace\n");
+        break;
+    case PLAN_UNSHARE:
+        fprintf(out, "new namespaces:");
+        print_flags(out, op->flags);
+        fprintf(out, "\n");
+        break;
+    case PLAN_MOUNT:
+        fprintf(out, "mount %s on %s%s%s%s\n", op->type, op->target,
+                op->flags & MS_RDONLY ? " read-only" : "", *op->data ? " " : "", op->data);
+        break;
+    case PLAN_MASK:
+        fprintf(out, "mask %s\n", op->target);
+        break;
+    case PLAN_STDIO:
+        fprintf(out, "descriptor %lu: %s\n", op->flags,
+                op->flags <= 2                  ? "the program's stdio"
+                : op->flags == INIT_FD_CONTROL  ? "control socket of init"
+                : op->flags == INIT_FD_FILES_IN ? "input files"
+                                                : "output files");
+        break;
+    case PLAN_INIT:
+        fprintf(out, "execute init as pid 1\n");
+        break;
+    }
+}
+
+void plan_print(const struct plan *plan, const struct sbx_spec *spec, FILE *out)
+{
+    fprintf(out, "clone3:");
+    print_flags(out, plan->clone_flags);
+    fprintf(out, " namespaces%s\n",
+            plan->clone_flags & CLONE_INTO_CGROUP ? ", into the cgroup" : "");
+    for (size_t i = 0; i < plan->n_ops; i++)
+        print_op(&plan->ops[i], out);
+    fprintf(out,
+            "init: session, rlimits, slot's uid, no capabilities, no_new_privs, seccomp; cwd %s\n",
+            spec->cwd ? spec->cwd : SBX_WORKSPACE);
+    fprintf(out, "init: run");
+    for (const char *const *arg = spec->argv; *arg; arg++)
+        fprintf(out, " %s", *arg);
+    fprintf(out, "\nlimits:");
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        char text[32];
+        limit_format((enum limit_id)i, spec->limits.v[i], text, sizeof(text));
+        fprintf(out, " %s=%s", limit_info((enum limit_id)i)->name, text);
+    }
+    fprintf(out, "\nlayers:");
+    for (int i = 0; i < LAYER_COUNT; i++)
+        if (plan->layers & LAYER_BIT(i))
+            fprintf(out, " %s", layer_name((enum layer)i));
+    fprintf(out, "\n");
+}

@@ -1,0 +1,63 @@
+#pragma once
+/*
+ * A plan: the ordered operations between clone and the start of pid 1. Pure: made from a spec and
+ * facts, testable without root, printable; child.c walks it and allocates nothing.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "sandbox/spec.h"
+
+#define PLAN_OPS_MAX  48
+#define PLAN_TEXT_MAX 2048
+
+enum plan_kind {
+    PLAN_JOIN_CGROUP, /* write "0" to fd (v1) */
+    PLAN_ENTER,       /* setns(fd, flags) */
+    PLAN_UNSHARE,     /* unshare(flags) */
+    PLAN_MOUNT,       /* mount(type, target, type, flags, data) */
+    PLAN_MASK,        /* cover target: with an empty read-only directory, or with /dev/null */
+    PLAN_STDIO,       /* dup fd to number `flags` */
+    PLAN_INIT,        /* execveat(fd): pid 1 */
+};
+
+struct plan_op {
+    enum plan_kind kind;
+    int fd;
+    unsigned long flags;
+    const char *target, *type, *data; /* into the plan's text, or static */
+};
+
+struct plan {
+    uint64_t clone_flags; /* CLONE_NEW*, CLONE_INTO_CGROUP ... */
+    int clone_cgroup_fd;
+    uint32_t layers; /* LAYER_BITs that this plan and init establish */
+    size_t n_ops;
+    struct plan_op ops[PLAN_OPS_MAX];
+    size_t text_used;
+    char text[PLAN_TEXT_MAX];
+};
+
+/* What the plan depends on beside the spec. Descriptors may be -EBADF in a dry run. */
+struct plan_facts {
+    uint32_t available; /* LAYER_BITs that this node can give */
+    const int *join_fds;
+    size_t n_join_fds;
+    int cgroup_clone_fd; /* -1: v1 */
+    int mount_fd, net_fd;
+    int init_fd, control_fd;
+    int stdio[3];
+    int files_in_fd, files_out_fd;
+    uid_t uid;
+    gid_t gid;
+    const char *const *masks; /* NULL-terminated: "/proc/keys", directories end in '/' */
+    bool tmpfs_owner;         /* tmpfs takes uid= of the slot (a map with many uids) */
+    bool proc;                /* a fresh /proc can be mounted */
+};
+
+int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, struct plan *ret,
+               struct err *err);
+/** plan_print() - one operation a line, for --dry-run. */
+void plan_print(const struct plan *plan, const struct sbx_spec *spec, FILE *out);

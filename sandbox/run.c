@@ -1,0 +1,464 @@
+#include "sandbox/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "sandbox/child.h"
+#include "sandbox/run_config.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+enum run_state { RUN_START, RUN_RUNNING, RUN_ENDED, RUN_COLLECT, RUN_DONE };
+
+struct run {
+    const struct run_env *env;
+    struct run_events events;
+    struct slot *slot;
+    uint64_t id;
+    enum run_state state;
+    int control, pidfd;
+    struct loop_io control_io, pid_io;
+    struct loop_timer cpu_timer, wall_timer, kill_timer;
+    bool collect, terminal, told; /* told: the result is out */
+    uint64_t born_us, started_us;
+    uint64_t waited_us; /* for terminal input */
+    struct verdict_facts facts;
+    struct run_result result;
+};
+
+uint64_t run_id(const struct run *run)
+{
+    return run->id;
+}
+
+struct slot *run_slot(const struct run *run)
+{
+    return run->slot;
+}
+
+static void order(struct run *run, enum init_order_type type, uint32_t arg)
+{
+    struct init_order message = {.type = type, .arg = arg};
+    send(run->control, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* The last resort: init, and with it its whole namespace. */
+static void kill_all(struct run *run)
+{
+    syscall(SYS_pidfd_send_signal, run->pidfd, SIGKILL, NULL, 0);
+    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->slot->group)
+        cg_group_kill(run->slot->group, NULL);
+}
+
+static void on_kill_timer(struct loop_timer *timer)
+{
+    kill_all(container_of(timer, struct run, kill_timer));
+}
+
+static void stop_clocks(struct run *run)
+{
+    loop_timer_cancel(&run->cpu_timer);
+    loop_timer_cancel(&run->wall_timer);
+}
+
+void run_end(struct run *run, enum end_cause cause)
+{
+    if (run->state > RUN_RUNNING) {
+        if (cause == END_CANCELLED && run->state == RUN_COLLECT)
+            kill_all(run);
+        return;
+    }
+    if (run->facts.cause != END_NONE)
+        return;
+    run->facts.cause = cause;
+    stop_clocks(run);
+    uint64_t grace_us = RUN_KILL_GRACE_MS * UINT64_C(1000);
+    if (run->state == RUN_START || loop_timer_set(run->env->loop, &run->kill_timer,
+                                                  clock_us() + grace_us, on_kill_timer) < 0) {
+        kill_all(run);
+        return;
+    }
+    order(run, INIT_ORDER_KILL, 0);
+    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->slot->group)
+        cg_group_kill(run->slot->group, NULL);
+}
+
+void run_signal(struct run *run, int signo)
+{
+    order(run, INIT_ORDER_SIGNAL, (uint32_t)signo);
+}
+
+void run_query(struct run *run)
+{
+    order(run, INIT_ORDER_QUERY, 0);
+}
+
+static void read_stats(struct run *run)
+{
+    struct cg_stats *cg = &run->facts.cg;
+    run->facts.have_cgroups = run->slot->group && cg_group_stats(run->slot->group, cg, NULL) == 0;
+    run->result.usage = (struct run_usage){
+        .cpu_user_us = cg->cpu_user_us,
+        .cpu_system_us = cg->cpu_system_us,
+        .wall_us = run->started_us ? clock_us() - run->started_us : 0,
+        .memory_peak_bytes = cg->memory_peak_bytes,
+        .processes_peak = cg->pids_peak > 1 ? cg->pids_peak - 1 : cg->pids_peak,
+    };
+    run->facts.wall_us = run->result.usage.wall_us - run->waited_us;
+}
+
+/* ---- the clocks ---- */
+
+static void on_cpu_timer(struct loop_timer *timer);
+
+static void arm_cpu(struct run *run)
+{
+    uint64_t limit_us = run->facts.limits.v[LIMIT_CPU] * 1000, used_us = 0;
+    if (!run->slot->group || cg_group_cpu_us(run->slot->group, &used_us, NULL) < 0)
+        return; /* RLIMIT_CPU is left */
+    if (used_us >= limit_us) {
+        run_end(run, END_CPU);
+        return;
+    }
+    uint64_t in_us = (limit_us - used_us) / run->env->cpus;
+    if (in_us < 1000)
+        in_us = 1000;
+    loop_timer_set(run->env->loop, &run->cpu_timer, clock_us() + in_us, on_cpu_timer);
+}
+
+static void on_cpu_timer(struct loop_timer *timer)
+{
+    arm_cpu(container_of(timer, struct run, cpu_timer));
+}
+
+static void on_wall_timer(struct loop_timer *timer)
+{
+    struct run *run = container_of(timer, struct run, wall_timer);
+    if (run->terminal)
+        order(run, INIT_ORDER_QUERY, 0); /* goes on in on_waits() */
+    else
+        run_end(run, END_WALL);
+}
+
+static void arm_wall(struct run *run)
+{
+    uint64_t due = run->started_us + run->facts.limits.v[LIMIT_WALL] * 1000 + run->waited_us;
+    loop_timer_set(run->env->loop, &run->wall_timer, due, on_wall_timer);
+}
+
+/* While a terminal program waits for a person its wall clock stands still. */
+static void on_waits(struct run *run, const struct init_report *report)
+{
+    if (run->state != RUN_RUNNING)
+        return;
+    run->waited_us = report->waited_us;
+    if (run->events.usage) {
+        read_stats(run);
+        run->events.usage(run->events.arg, run, &run->result.usage, report->value != 0);
+    }
+    if (run->facts.cause != END_NONE || run->wall_timer.loop)
+        return;
+    uint64_t due = run->started_us + run->facts.limits.v[LIMIT_WALL] * 1000 + run->waited_us;
+    uint64_t now = clock_us();
+    if (due <= now && !report->value)
+        run_end(run, END_WALL);
+    else
+        loop_timer_set(run->env->loop, &run->wall_timer, due > now ? due : now + 200000,
+                       on_wall_timer);
+}
+
+/* ---- the end ---- */
+
+static void tell_result(struct run *run)
+{
+    if (run->told)
+        return;
+    run->told = true;
+    struct run_timing *t = &run->result.timing;
+    t->total = clock_us() - run->born_us + t->slot;
+    run->events.result(run->events.arg, run, &run->result);
+}
+
+static void decide(struct run *run)
+{
+    stop_clocks(run);
+    read_stats(run);
+    verdict_decide(&run->facts, &run->result);
+}
+
+static void on_collect_timer(struct loop_timer *timer)
+{
+    struct run *run = container_of(timer, struct run, kill_timer);
+    kill_all(run);
+}
+
+static void start_collecting(struct run *run)
+{
+    run->state = RUN_COLLECT;
+    if (run->slot->group)
+        cg_group_raise_memory(run->slot->group,
+                              run->facts.limits.v[LIMIT_MEMORY] + RUN_COLLECT_RESERVE, NULL);
+    loop_timer_set(run->env->loop, &run->kill_timer, clock_us() + RUN_COLLECT_MS * UINT64_C(1000),
+                   on_collect_timer);
+    order(run, INIT_ORDER_COLLECT, 1);
+}
+
+static void on_main_ended(struct run *run, const struct init_report *report)
+{
+    loop_timer_cancel(&run->kill_timer);
+    run->facts.have_status = true;
+    run->facts.status = report->status;
+    run->facts.fs_hits = report->hits;
+    run->waited_us = report->waited_us;
+    memcpy(run->facts.refusals, report->refusals, sizeof(run->facts.refusals));
+    decide(run);
+    run->result.timing.run = report->at_us - run->started_us;
+    run->result.usage.wall_us = run->result.timing.run;
+    run->state = RUN_ENDED;
+    if (run->collect)
+        start_collecting(run);
+    else
+        tell_result(run);
+}
+
+static void on_failed(struct run *run, const struct init_report *report)
+{
+    run->result.timing.files_in = report->files_in_us;
+    if (report->stage == INIT_STAGE_EXEC) {
+        run->facts.no_program = true;
+        err_set(&run->facts.err, report->code, "%.120s: %s", report->text,
+                report->code == -ENOENT ? "no such program in the sandbox"
+                                        : strerror(-report->code));
+    } else {
+        if (run->facts.cause == END_NONE)
+            run->facts.cause = END_INTERNAL;
+        err_set(&run->facts.err, report->code, "%s: %s", report->text, strerror(-report->code));
+    }
+    decide(run);
+    run->state = RUN_DONE;
+    tell_result(run);
+}
+
+static void on_report(struct run *run, const struct init_report *report)
+{
+    switch (report->type) {
+    case INIT_REPORT_STARTED:
+        if (run->state != RUN_START)
+            return;
+        run->state = RUN_RUNNING;
+        run->started_us = report->at_us;
+        run->result.timing.files_in = report->files_in_us;
+        run->result.timing.spawn = report->at_us - run->born_us - report->files_in_us;
+        run->events.started(run->events.arg, run);
+        if (run->facts.cause == END_NONE) {
+            arm_cpu(run);
+            arm_wall(run);
+        }
+        return;
+    case INIT_REPORT_FAILED:
+        on_failed(run, report);
+        return;
+    case INIT_REPORT_MAIN_ENDED:
+        if (run->state == RUN_RUNNING)
+            on_main_ended(run, report);
+        return;
+    case INIT_REPORT_COLLECTED:
+        run->result.timing.collect = clock_us() - run->started_us - run->result.timing.run;
+        run->state = RUN_DONE;
+        tell_result(run);
+        return;
+    case INIT_REPORT_WAITS:
+        on_waits(run, report);
+        return;
+    default:
+        return;
+    }
+}
+
+static void drain_reports(struct run *run)
+{
+    struct init_report report;
+    for (;;) {
+        ssize_t n = recv(run->control, &report, sizeof(report), MSG_DONTWAIT);
+        if (n != (ssize_t)sizeof(report))
+            break;
+        report.text[sizeof(report.text) - 1] = 0;
+        on_report(run, &report);
+    }
+}
+
+static void on_control(struct loop_io *io, uint32_t events)
+{
+    struct run *run = container_of(io, struct run, control_io);
+    drain_reports(run);
+    if (events & (EPOLLHUP | EPOLLERR))
+        loop_io_remove(io); /* the pidfd tells the rest */
+}
+
+static void on_pid(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    struct run *run = container_of(io, struct run, pid_io);
+    siginfo_t info;
+    drain_reports(run);
+    if (waitid((idtype_t)P_PIDFD, (id_t)run->pidfd, &info, WEXITED | WNOHANG) < 0 && errno == EINTR)
+        return;
+    loop_io_remove(&run->pid_io);
+    loop_io_remove(&run->control_io);
+    loop_timer_cancel(&run->kill_timer);
+    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->slot->group)
+        cg_group_kill(run->slot->group, NULL);
+    if (run->state <= RUN_RUNNING)
+        decide(run); /* init went without a report: killed, by us or for memory */
+    run->state = RUN_DONE;
+    tell_result(run);
+    run->events.gone(run->events.arg, run);
+}
+
+struct run *run_free(struct run *run)
+{
+    if (!run)
+        return NULL;
+    stop_clocks(run);
+    loop_timer_cancel(&run->kill_timer);
+    loop_io_remove(&run->control_io);
+    loop_io_remove(&run->pid_io);
+    fd_close(run->control);
+    fd_close(run->pidfd);
+    free(run);
+    return NULL;
+}
+
+/* ---- the start ---- */
+
+static int make_control(struct run *run, const void *config, size_t len, int *ret_init_end,
+                        struct err *err)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_set(err, -errno, "socketpair: %m");
+    run->control = pair[0];
+    *ret_init_end = pair[1];
+    int room = INIT_CONFIG_MAX * 2;
+    setsockopt(run->control, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    if (send(run->control, config, len, MSG_NOSIGNAL) != (ssize_t)len)
+        return err_set(err, -errno, "send init its orders: %m");
+    return 0;
+}
+
+static int prepare_cgroup(const struct run_env *env, struct slot *slot, const struct sbx_spec *spec,
+                          struct err *err)
+{
+    if (!slot->group)
+        return 0;
+    uint32_t layers = env->available & spec->layers;
+    struct cg_limits limits = {
+        .memory_bytes =
+            layers & LAYER_BIT(LAYER_CG_MEMORY) ? spec->limits.v[LIMIT_MEMORY] : UINT64_MAX,
+        /* init counts too */
+        .pids =
+            layers & LAYER_BIT(LAYER_CG_PIDS) ? spec->limits.v[LIMIT_PROCESSES] + 1 : UINT64_MAX,
+        .cpu_weight = 100,
+    };
+    return cg_group_prepare(slot->group, &limits, err);
+}
+
+static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, struct err *err)
+{
+    static uint8_t config[INIT_CONFIG_MAX]; /* one thread, one launch at a time */
+    static struct plan plan;
+    const struct run_env *env = run->env;
+    struct slot *slot = run->slot;
+    struct plan_facts facts = {
+        .available = env->available,
+        .cgroup_clone_fd = slot->group ? cg_group_clone_fd(slot->group) : -1,
+        .mount_fd = slot->mount_fd,
+        .net_fd = slot->net_fd,
+        .init_fd = env->init_fd,
+        .stdio = {fds[SPAWN_FD_STDIN], fds[SPAWN_FD_STDOUT], fds[SPAWN_FD_STDERR]},
+        .files_in_fd = fds[SPAWN_FD_IN],
+        .files_out_fd = fds[SPAWN_FD_OUT],
+        .uid = slot->uid,
+        .gid = slot->uid,
+        .masks = env->masks,
+        .tmpfs_owner = env->tmpfs_owner,
+        .proc = env->proc,
+    };
+    if (slot->group)
+        facts.n_join_fds = cg_group_join_fds(slot->group, &facts.join_fds);
+    uint32_t layers = spec->layers & env->available;
+    int n = run_config_build(env, slot, spec, fds, layers, config, err);
+    if (n < 0)
+        return n;
+    AUTO_CLOSE int init_end = -EBADF;
+    int r = make_control(run, config, (size_t)n, &init_end, err);
+    if (r < 0)
+        return r;
+    facts.control_fd = init_end;
+    r = plan_build(spec, &facts, &plan, err);
+    if (r < 0)
+        return r;
+    run->result.layers = plan.layers;
+    run->result.layers_missing = (spec->layers & ~plan.layers) | env->missing;
+    pid_t pid;
+    return child_start(&plan, &run->pidfd, &pid, err);
+}
+
+static int watch(struct run *run, struct err *err)
+{
+    int r = loop_io_add(run->env->loop, &run->control_io, run->control, EPOLLIN, on_control, err);
+    if (r == 0)
+        r = loop_io_add(run->env->loop, &run->pid_io, run->pidfd, EPOLLIN, on_pid, err);
+    if (r < 0) {
+        siginfo_t info;
+        kill_all(run);
+        while (waitid((idtype_t)P_PIDFD, (id_t)run->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+            ;
+    }
+    return r;
+}
+
+int run_start(const struct run_env *env, const struct run_events *events, struct slot *slot,
+              uint64_t id, const struct sbx_spec *spec, const int *fds, uint64_t slot_us,
+              struct run **ret, struct err *err)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    if (!run)
+        return err_set(err, -ENOMEM, "no memory for a run");
+    run->env = env;
+    run->events = *events;
+    run->slot = slot;
+    run->id = id;
+    run->control = run->pidfd = -EBADF;
+    run->collect = spec->collect;
+    run->terminal = spec->terminal;
+    run->born_us = clock_us();
+    run->facts.limits = spec->limits;
+    run->facts.policy = spec->policy;
+    run->result.timing.slot = slot_us;
+    snprintf(run->result.launcher, sizeof(run->result.launcher), "%s", env->launcher);
+
+    int r = prepare_cgroup(env, slot, spec, err);
+    if (r == 0)
+        r = launch(run, spec, fds, err);
+    if (r == 0)
+        r = watch(run, err);
+    if (r < 0) {
+        run_free(run);
+        return r;
+    }
+    *ret = run;
+    return 0;
+}

@@ -1,0 +1,218 @@
+#include "sandbox/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "sandbox/mounts.h"
+
+#define OVERLAY_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME)
+
+/* The slot's own view of @lower: an overlay, so that its inodes, and the locks on them, are its
+ * own. */
+static int own_view(const struct node_config *config, const char *lower, const char *target,
+                    uint32_t *missing, struct err *err)
+{
+    const uint32_t layer = LAYER_BIT(LAYER_ROOT_OVERLAY);
+    if (!(config->layers & layer) || (*missing & layer))
+        return mount_view(lower, AT_FDCWD, target, false, err);
+    char options[512];
+    snprintf(options, sizeof(options), "lowerdir=%s:/empty", lower);
+    if (mount("overlay", target, "overlay", OVERLAY_FLAGS, options) == 0)
+        return 0;
+    if (!(config->allow_missing & layer))
+        return err_set(err, -errno, "layer root-overlay: mount an overlay on %s: %m", target);
+    *missing |= layer;
+    return mount_view(lower, AT_FDCWD, target, false, err);
+}
+
+static int mount_devices(const struct node_config *config, const struct slot *slot, struct err *err)
+{
+    char from[64] = "/dev/slot";
+    if (config->own_dev)
+        snprintf(from, sizeof(from), "/dev/slot-%u", slot->index);
+    int r = mount_view(from, AT_FDCWD, "/new/dev", config->own_dev, err);
+    if (r < 0)
+        return r;
+    if (mount("devpts", "/new/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+              "newinstance,ptmxmode=0666,mode=0600") < 0)
+        return err_set(err, -errno, "mount devpts: %m");
+    return 0;
+}
+
+static int mount_tree(const struct node_config *config, const struct slot *slot, uint32_t *missing,
+                      struct err *err)
+{
+    int r = own_view(config, "/lower/root", "/new", missing, err);
+    for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++) {
+        char lower[32], target[300];
+        snprintf(lower, sizeof(lower), "/host/%u", i);
+        snprintf(target, sizeof(target), "/new%s", config->root_paths[i]);
+        r = own_view(config, lower, target, missing, err);
+    }
+    if (r == 0)
+        r = mount_devices(config, slot, err);
+    if (r == 0)
+        r = mount_view("/proc", AT_FDCWD, "/new/proc", true, err);
+    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
+        char from[32], target[300];
+        snprintf(from, sizeof(from), "/binds/%u", i);
+        snprintf(target, sizeof(target), "/new%s", config->binds[i].target);
+        r = mount_view(from, AT_FDCWD, target, config->binds[i].writable, err);
+    }
+    return r;
+}
+
+static int pivot_into_new(struct err *err)
+{
+    if (chdir("/new") < 0 || syscall(SYS_pivot_root, ".", ".old") < 0 || chdir("/") < 0)
+        return err_set(err, -errno, "pivot_root into a slot's tree: %m");
+    if (umount2("/.old", MNT_DETACH) < 0)
+        return err_set(err, -errno, "let go of the base tree: %m");
+    return 0;
+}
+
+/* Builds it in a copy of the base tree's namespace and comes back. */
+static int make_mounts(const struct node_config *config, struct slot *slot, uint32_t *missing,
+                       struct err *err)
+{
+    AUTO_CLOSE int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (home < 0)
+        return err_set(err, -errno, "open the base tree's namespace: %m");
+    if (unshare(CLONE_NEWNS) < 0)
+        return err_set(err, -errno, "layer mount-namespace: unshare: %m");
+    int r = mount_tree(config, slot, missing, err);
+    if (r == 0)
+        r = pivot_into_new(err);
+    if (r == 0) {
+        slot->mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        slot->pts_fd = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (slot->mount_fd < 0 || slot->pts_fd < 0)
+            r = err_set(err, -errno, "open a slot's tree: %m");
+    }
+    if (setns(home, CLONE_NEWNS) < 0) {
+        /* Lost in a slot's tree: nothing that follows would be right. */
+        fprintf(stderr, "cloister-spawner: return to the base tree: %s\n", strerror(errno));
+        _exit(1);
+    }
+    return r;
+}
+
+static int loopback_up(struct err *err)
+{
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+    memcpy(request.ifr_name, "lo", sizeof("lo"));
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+        return err_set(err, -errno, "layer net-namespace: bring lo up: %m");
+    return 0;
+}
+
+static int make_net(struct slot *slot, struct err *err)
+{
+    AUTO_CLOSE int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (home < 0 || unshare(CLONE_NEWNET) < 0)
+        return err_set(err, -errno, "layer net-namespace: unshare: %m");
+    int r = loopback_up(err);
+    int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        r = err_set(err, -errno, "open a network namespace: %m");
+    if (setns(home, CLONE_NEWNET) < 0) {
+        fprintf(stderr, "cloister-spawner: return to the own network: %s\n", strerror(errno));
+        _exit(1);
+    }
+    fd_close(slot->net_fd);
+    slot->net_fd = fd;
+    slot->fresh_net = r == 0;
+    return r;
+}
+
+static int make_group(struct cg_tree *tree, struct slot *slot, struct err *err)
+{
+    if (!tree)
+        return 0;
+    char name[32];
+    snprintf(name, sizeof(name), "slot-%u", slot->index);
+    return cg_group_new(tree, name, &slot->group, err);
+}
+
+int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned index,
+              uint32_t *missing, struct slot *ret, struct err *err)
+{
+    uint32_t wanted = config->layers;
+    *ret = (struct slot){.index = index,
+                         .uid = config->many_uids ? NODE_SLOT_UID + index : 0,
+                         .mount_fd = -EBADF,
+                         .net_fd = -EBADF,
+                         .pts_fd = -EBADF,
+                         .pty_master = -EBADF};
+    int r = make_group(tree, ret, err);
+    if (r == 0 && (wanted & LAYER_BIT(LAYER_NET_NS)))
+        r = make_net(ret, err);
+    if (r == 0 && (wanted & LAYER_BIT(LAYER_MOUNT_NS)))
+        r = make_mounts(config, ret, missing, err);
+    if (r < 0)
+        slot_done(ret);
+    return r;
+}
+
+int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, struct err *err)
+{
+    if (strcmp(slot->tenant, tenant) == 0 && slot->tenant[0])
+        return 0;
+    if ((layers & LAYER_BIT(LAYER_NET_NS)) && !slot->fresh_net) {
+        int r = make_net(slot, err);
+        if (r < 0)
+            return r;
+    }
+    slot->fresh_net = false;
+    snprintf(slot->tenant, sizeof(slot->tenant), "%s", tenant);
+    return 0;
+}
+
+void slot_done(struct slot *slot)
+{
+    slot->group = cg_group_free(slot->group);
+    slot->mount_fd = fd_close(slot->mount_fd);
+    slot->net_fd = fd_close(slot->net_fd);
+    slot->pts_fd = fd_close(slot->pts_fd);
+    slot->pty_master = fd_close(slot->pty_master);
+}
+
+int slot_open_pty(const struct slot *slot, uint16_t rows, uint16_t cols, int *ret_master,
+                  int *ret_slave, struct err *err)
+{
+    if (slot->pts_fd < 0)
+        return err_set(err, -ENOSYS, "a terminal needs the layer mount-namespace");
+    /* A slave belongs to whoever opens its master. */
+    setfsuid(slot->uid);
+    setfsgid(slot->uid);
+    AUTO_CLOSE int master = openat(slot->pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int code = -errno, unlock = 0;
+    setfsuid(0);
+    setfsgid(0);
+    if (master < 0)
+        return err_set(err, code, "open a terminal: %m");
+    struct winsize size = {.ws_row = rows ? rows : 24, .ws_col = cols ? cols : 80};
+    AUTO_CLOSE int slave = -EBADF;
+    if (ioctl(master, TIOCSPTLCK, &unlock) == 0 && ioctl(master, TIOCSWINSZ, &size) == 0)
+        slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return err_set(err, -errno, "open the program's end of a terminal: %m");
+    *ret_master = take_fd(&master);
+    *ret_slave = take_fd(&slave);
+    return 0;
+}

@@ -1,0 +1,47 @@
+#pragma once
+/*
+ * What is dear to make and carries no state: once per slot, reused serially.
+ *
+ * The base tree is the spawner's own root after it has left the host's: read-only views of the
+ * runtime's paths, a synthesised /etc, device nodes, nothing else. A slot is a copy of it with
+ * overlays of its own (locks on shared inodes carry nothing), pivoted into, and kept as a mount
+ * namespace descriptor that a run's child enters and copies.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "sandbox/node.h"
+#include "sandbox/spawn_wire.h"
+
+struct err;
+
+struct slot {
+    unsigned index;
+    uid_t uid; /* inside U */
+    bool busy;
+    bool fresh_net; /* no run has used its network namespace */
+    int mount_fd;   /* the template's mount namespace; -EBADF with LAYER_MOUNT_NS taken away */
+    int net_fd;
+    int pts_fd;                        /* its devpts, O_PATH */
+    struct cg_group *group;            /* NULL: no cgroups */
+    int pty_master;                    /* until it is handed over; else -EBADF */
+    char tenant[SPAWN_TENANT_MAX + 1]; /* who used it last */
+};
+
+/** base_tree_build() - stage, pivot into it, let go of the host's tree. Once per inner process. */
+int base_tree_build(const struct node_config *config, struct err *err);
+
+/**
+ * slot_make() - on failure nothing is left
+ * @missing: gets the LAYER_BITs that could not be had and that config->allow_missing lets go
+ */
+int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned index,
+              uint32_t *missing, struct slot *ret, struct err *err);
+/** slot_for_tenant() - a fresh network namespace when the tenant changes. */
+int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, struct err *err);
+void slot_done(struct slot *slot);
+/** slot_open_pty() - a terminal in the slot's devpts, owned by its uid. Slave and master are owned
+ * by the caller. */
+int slot_open_pty(const struct slot *slot, uint16_t rows, uint16_t cols, int *ret_master,
+                  int *ret_slave, struct err *err);

@@ -1,0 +1,129 @@
+#include "sandbox/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "sandbox/mounts.h"
+#include "sandbox/node.h"
+
+static const struct {
+    const char *name;
+    unsigned major, minor;
+} devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+               {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+
+static const char *const links[][2] = {{"/proc/self/fd", "fd"},
+                                       {"/proc/self/fd/0", "stdin"},
+                                       {"/proc/self/fd/1", "stdout"},
+                                       {"/proc/self/fd/2", "stderr"},
+                                       {"pts/ptmx", "ptmx"}};
+
+static int make_slot_devices(int dev, unsigned slot, struct err *err)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "slot-%u", slot);
+    if (mkdirat(dev, name, 0755) < 0)
+        return err_set(err, -errno, "mkdir dev/%s: %m", name);
+    AUTO_CLOSE int dir = openat(dev, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || mkdirat(dir, "pts", 0755) < 0 || mkdirat(dir, "shm", 0755) < 0)
+        return err_set(err, -errno, "make dev/%s: %m", name);
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+        if (mknodat(dir, devices[i].name, S_IFCHR | 0666,
+                    makedev(devices[i].major, devices[i].minor)) < 0)
+            return err_set(err, -errno, "mknod %s: %m", devices[i].name);
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+        if (symlinkat(links[i][0], dir, links[i][1]) < 0)
+            return err_set(err, -errno, "link dev/%s: %m", links[i][1]);
+    return 0;
+}
+
+static int make_devices(int staging, const struct node_config *config, struct err *err)
+{
+    AUTO_CLOSE int dev = openat(staging, "dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dev < 0)
+        return err_set(err, -errno, "open dev: %m");
+    mode_t old = umask(0);
+    int r = 0;
+    for (unsigned slot = 0; r == 0 && slot < config->slots_max; slot++)
+        r = make_slot_devices(dev, slot, err);
+    umask(old);
+    return r;
+}
+
+static int make_binds(int staging, const struct node_config *config, struct err *err)
+{
+    for (uint32_t i = 0; i < config->n_binds; i++) {
+        const struct node_bind *bind = &config->binds[i];
+        struct stat st;
+        if (stat(bind->source, &st) < 0)
+            return err_set(err, -errno, "bind: %s: %m", bind->source);
+        char at[32];
+        snprintf(at, sizeof(at), "binds/%u", i);
+        if (S_ISDIR(st.st_mode)) {
+            int r = make_dirs(staging, at, err);
+            if (r < 0)
+                return r;
+        } else {
+            AUTO_CLOSE int fd = openat(staging, at, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+            if (fd < 0)
+                return err_set(err, -errno, "bind: %m");
+        }
+        int r = mount_view(bind->source, staging, at, bind->writable, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A directory of the host to mount on, in this namespace only; never one that a bind comes from. */
+static const char *choose_place(const struct node_config *config)
+{
+    static const char *const places[] = {"/mnt", "/media", "/srv", "/opt", "/tmp"};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        size_t len = strlen(places[i]);
+        bool used = access(places[i], X_OK) < 0;
+        for (uint32_t b = 0; b < config->n_binds; b++)
+            used |= strncmp(config->binds[b].source, places[i], len) == 0;
+        if (!used)
+            return places[i];
+    }
+    return NULL;
+}
+
+int stage_build(struct node_config *config, struct err *err)
+{
+    const char *place = choose_place(config);
+    if (!place)
+        return err_set(err, -ENOENT, "no directory to stage the sandbox's tree on");
+    snprintf(config->staging, sizeof(config->staging), "%s", place);
+    char options[64];
+    snprintf(options, sizeof(options), "mode=0755,size=16m,nr_inodes=%u",
+             config->slots_max * 16 + 64);
+    if (mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NOATIME, options) < 0)
+        return err_set(err, -errno, "mount a tmpfs on %s: %m", place);
+    AUTO_CLOSE int staging = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (staging < 0)
+        return err_set(err, -errno, "open %s: %m", place);
+    int r = make_dirs(staging, "dev", err);
+    if (r == 0)
+        r = make_dirs(staging, "base", err);
+    if (r == 0)
+        r = make_dirs(staging, "binds", err);
+    if (r == 0)
+        r = make_devices(staging, config, err);
+    if (r == 0)
+        r = make_binds(staging, config, err);
+    if (r == 0 &&
+        mount(NULL, place, NULL,
+              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NOATIME, NULL) < 0)
+        r = err_set(err, -errno, "make %s read-only: %m", place);
+    return r;
+}

@@ -1,0 +1,12 @@
+#pragma once
+struct err;
+struct node_config;
+
+/**
+ * stage_build() - as real root in a private mount namespace: a tmpfs with device nodes (a directory
+ * of them per slot, so that no inode is shared), and the operator's binds
+ *
+ * Sets config->staging. Read-only from here on: what root made read-only before U's mount namespace
+ * is copied stays locked in it.
+ */
+int stage_build(struct node_config *config, struct err *err);
