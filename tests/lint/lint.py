@@ -33,8 +33,8 @@ MAY_INCLUDE = {
     "proto": [],
     "api": ["base", "proto"],
     "execsvc": ["base", "api", "proto", "sandbox/spawn_client.h", "sandbox/spec.h"],
-    "frontgw": ["base", "api"],
-    "cli": ["base", "api", "sandbox", "cgroups"],
+    "frontgw": ["base", "api", "proto"],  # the messages that api/ packs and unpacks
+    "cli": ["base", "api", "proto", "sandbox", "cgroups"],
 }
 
 # Libraries that belong to one room: nobody else sees their types.

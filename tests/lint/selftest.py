@@ -46,8 +46,8 @@ class Lint(unittest.TestCase):
 
     def test_layers_keeps_generated_code_and_libraries_in_their_rooms(self):
         self.expect("layers", {"api/a.c": "#include <cloister/exec/v1/exec.pb-c.h>\n#include <grpc/grpc.h>\n"})
-        self.expect("layers", {"frontgw/a.c": "#include <cloister/exec/v1/exec.pb-c.h>\n#include <stdio.h>\n"
-                                              "#include <grpc/grpc.h>\n"}, "frontgw/a.c:1", "frontgw/a.c:3")
+        self.expect("layers", {"sandbox/a.c": "#include <cloister/exec/v1/exec.pb-c.h>\n#include <stdio.h>\n"
+                                              "#include <grpc/grpc.h>\n"}, "sandbox/a.c:1", "sandbox/a.c:3")
         self.expect("layers", {"api/a.c": "#include <seccomp.h>\n"}, "api/a.c:1")
 
     def test_layers_leaves_tests_free(self):

@@ -83,6 +83,17 @@ static int fork_many(void *n)
     return sleep_long(NULL);
 }
 
+/* Until @n processes are in @one and @two together, or for as long as a busy machine may take. */
+static uint64_t wait_for_processes(struct cg_group *one, struct cg_group *two, uint64_t n)
+{
+    uint64_t now = 0;
+    for (int i = 0; i < 5000 && now < n; i++) {
+        sleep_ms(1);
+        now = group_stats(one).pids_now + (two ? group_stats(two).pids_now : 0);
+    }
+    return now;
+}
+
 static void the_cap_on_processes_holds_for_all_groups_together(void **state)
 {
     struct fixture *fixture = *state;
@@ -92,10 +103,10 @@ static void the_cap_on_processes_holds_for_all_groups_together(void **state)
     struct cg_group *two = group_made(tree, "two", 64 * MIB, 100);
     int n = 9;
     pid_t first = start_in(one, fork_many, &n);
-    for (int i = 0; i < 1000 && group_stats(one).pids_now < 10; i++)
-        sleep_ms(1);
+    assert_int_equal(wait_for_processes(one, NULL, 10), 10);
     pid_t second = start_in(two, fork_many, &n);
-    sleep_ms(50);
+    assert_int_equal(wait_for_processes(one, two, 12), 12);
+    sleep_ms(50); /* for the forks that must fail */
     assert_int_equal(group_stats(one).pids_now + group_stats(two).pids_now, 12);
     kill_until_empty(one);
     kill_until_empty(two);
@@ -200,6 +211,7 @@ static void removing_a_tree_kills_what_runs_in_it(void **state)
     struct cg_group *group = group_made(tree, "slot", 64 * MIB, 50);
     int n = 5;
     pid_t pid = start_in(group, fork_many, &n);
+    assert_int_equal(wait_for_processes(group, NULL, 6), 6);
     pid_t placed = fork();
     if (placed == 0)
         _exit(sleep_long(NULL));
