@@ -30,7 +30,7 @@
 #define SWEEP_MS        5000
 #define DEPTH_MAX       32 /* of groups inside groups; sandboxed programs can't make any */
 #define FREEZE_TRIES    10
-#define FREEZE_PAUSE_US 20 /* the first; each is twice the one before, 20 ms in all */
+#define FREEZE_PAUSE_US 20u /* the first; each is twice the one before, 20 ms in all */
 
 /* Calls @each for every directory in @dir. Return: the first negative value of @each, or the sum.
  */
