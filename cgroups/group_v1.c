@@ -109,18 +109,23 @@ static int still_busy(const struct group_v1 *group, struct err *err)
     return err_set(err, -EBUSY, "group %s still has processes", group->base.name);
 }
 
-static int populated(struct cg_group *base)
+/* In the first @n hierarchies. */
+static int populated_in(const struct cg_group *base, size_t n)
 {
-    struct group_v1 *group = (struct group_v1 *)base;
     char procs[CG_NAME_MAX + 16];
     snprintf(procs, sizeof(procs), "%s/cgroup.procs", base->name);
-    for (size_t i = 0; i < group->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         AUTO_FREE char *text = NULL;
         ssize_t len = cg_read_long_at(base->tree->hier[i].dir, procs, &text);
         if (len != 0)
             return len > 0 ? 1 : (int)len;
     }
     return 0;
+}
+
+static int populated(struct cg_group *base)
+{
+    return populated_in(base, ((struct group_v1 *)base)->n);
 }
 
 /*
@@ -205,7 +210,7 @@ static int kill_all(struct cg_group *base, struct err *err)
 {
     struct group_v1 *group = (struct group_v1 *)base;
     size_t n = base->tree->controllers & CG_FREEZER ? 1 : group->n;
-    if (populated(base) == 0)
+    if (populated_in(base, n) == 0)
         return 0;
     for (size_t i = 0; i < n; i++) {
         AUTO_CLOSE int dir =

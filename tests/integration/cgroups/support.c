@@ -128,14 +128,13 @@ int run_in(struct cg_group *group, int (*run)(void *arg), void *arg)
 
 void kill_until_empty(struct cg_group *group)
 {
-    struct timespec pause = {.tv_nsec = 1000000};
     for (int i = 0; i < 5000; i++) {
         MUST(cg_group_kill(group, &err));
         int populated = cg_group_populated(group);
         assert_true(populated >= 0);
         if (!populated)
             return;
-        nanosleep(&pause, NULL);
+        sleep_ms(1);
     }
     fail_msg("the group is still not empty after 5 s of killing");
 }

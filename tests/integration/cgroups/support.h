@@ -1,14 +1,10 @@
 #pragma once
 /* What the tests of cgroups share: a tree of their own, and processes inside its groups. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
+#include "tests/support/unit.h"
 
-#include <cmocka.h>
+#include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "cgroups/cgroup.h"
