@@ -8,7 +8,8 @@
 /**
  * db_row_json() - the current row as an object
  * @spec: "name:type" for each column in order, separated by blanks: s text, S text or null when
- * empty, i integer, n integer or null when 0, N integer or null, b boolean, j JSON text; "-" skips a column
+ * empty, i integer, n integer or null when 0, N integer or null, b boolean, j JSON text; "-" skips
+ * a column
  *
  * Return: a new object, or NULL when memory ran out.
  */
