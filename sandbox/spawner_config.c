@@ -1,0 +1,209 @@
+#include "sandbox/spawner_config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/config.h"
+#include "base/err.h"
+
+#define DEFAULT_PATH    "/etc/cloister/cloister.conf"
+#define DEFAULT_SOCKET  "/run/cloister/execsvc.sock"
+#define DEFAULT_ACCOUNT "cloister"
+/* Outside of U's range: execsvc is nobody in there, and nobody else outside. */
+#define OWN_UID (NODE_UID_BASE + NODE_UID_COUNT)
+
+static int set_text(char *to, size_t size, const char *value, struct err *err)
+{
+    if (strlen(value) >= size)
+        return err_set(err, -EINVAL, "longer than %zu bytes", size - 1);
+    memcpy(to, value, strlen(value) + 1);
+    return 0;
+}
+
+static int set_uid(uid_t *ret_uid, gid_t *ret_gid, const char *value, struct err *err)
+{
+    unsigned long number;
+    const struct passwd *pw = getpwnam(value);
+    if (pw) {
+        *ret_uid = pw->pw_uid;
+        *ret_gid = pw->pw_gid;
+        return *ret_uid ? 0 : err_set(err, -EINVAL, "must not be root");
+    }
+    if (config_u64(value, 1, INT_MAX, &number, NULL) < 0)
+        return err_set(err, -EINVAL, "there is no user '%.40s'", value);
+    *ret_uid = *ret_gid = (uid_t)number;
+    return 0;
+}
+
+static int set_gid(gid_t *ret, const char *value, struct err *err)
+{
+    unsigned long number;
+    const struct group *group = getgrnam(value);
+    if (!group && config_u64(value, 0, INT_MAX, &number, NULL) < 0)
+        return err_set(err, -EINVAL, "there is no group '%.40s'", value);
+    *ret = group ? group->gr_gid : (gid_t)number;
+    return 0;
+}
+
+static int set_missing(uint32_t *ret, const char *value, struct err *err)
+{
+    char text[512], *save = NULL;
+    int r = set_text(text, sizeof(text), value, err);
+    if (r < 0)
+        return r;
+    for (char *name = strtok_r(text, " ,", &save); name; name = strtok_r(NULL, " ,", &save)) {
+        int layer = layer_by_name(name);
+        if (layer < 0)
+            return err_set(err, -EINVAL, "there is no layer '%.40s'", name);
+        *ret |= LAYER_BIT(layer);
+    }
+    return 0;
+}
+
+static int set_u32(uint32_t *ret, const char *value, unsigned long min, unsigned long max,
+                   struct err *err)
+{
+    unsigned long number;
+    int r = config_u64(value, min, max, &number, err);
+    if (r == 0)
+        *ret = (uint32_t)number;
+    return r;
+}
+
+static int set_spawner(struct spawner_config *c, const char *key, const char *value,
+                       struct err *err)
+{
+    struct node_config *n = &c->node;
+    unsigned long number = 0;
+    int r = 0;
+    if (strcmp(key, "instance") == 0)
+        return set_text(n->instance, sizeof(n->instance), value, err);
+    if (strcmp(key, "user") == 0)
+        return set_uid(&c->uid, &c->gid, value, err);
+    if (strcmp(key, "group") == 0)
+        return set_gid(&c->socket_gid, value, err);
+    if (strcmp(key, "execsvc") == 0)
+        return set_text(c->execsvc, sizeof(c->execsvc), value, err);
+    if (strcmp(key, "run_dir") == 0)
+        return set_text(c->run_dir, sizeof(c->run_dir), value, err);
+    if (strcmp(key, "slots_max") == 0)
+        return set_u32(&n->slots_max, value, 1, NODE_SLOTS_MAX, err);
+    if (strcmp(key, "memory") == 0)
+        return size_parse(value, &n->caps.memory_bytes, err);
+    if (strcmp(key, "cpu_percent") == 0)
+        return set_u32(&n->caps.cpu_percent, value, 0, 100000, err);
+    if (strcmp(key, "allow_missing") == 0)
+        return set_missing(&n->allow_missing, value, err);
+    if (strcmp(key, "uid_base") == 0)
+        return set_u32(&n->uid_base, value, 65536, INT_MAX - NODE_UID_COUNT, err);
+    if (strcmp(key, "processes") != 0)
+        return err_set(err, -EINVAL, "there is no key '%.40s' in [spawner]", key);
+    r = config_u64(value, 0, 4194304, &number, err);
+    n->caps.pids = number;
+    return r;
+}
+
+static int set_limit(struct limits *limits, const char *key, const char *value, struct err *err)
+{
+    int id = limit_by_name(key);
+    if (id < 0)
+        return err_set(err, -EINVAL, "there is no limit '%.40s'", key);
+    return limit_parse((enum limit_id)id, value, &limits->v[id], err);
+}
+
+static int on_setting(void *arg, const char *section, const char *name, const char *key,
+                      const char *value, struct err *err)
+{
+    static const char *const others[] = {"execsvc", "environment", "runtime", "identity",
+                                         "frontgw"};
+    struct spawner_config *c = arg;
+    if (strcmp(section, "spawner") == 0 && !*name)
+        return set_spawner(c, key, value, err);
+    if (strcmp(section, "ceilings") == 0 && !*name)
+        return set_limit(&c->node.ceilings, key, value, err);
+    if (strcmp(section, "limits") == 0 && !*name)
+        return set_limit(&c->node.defaults, key, value, err);
+    if (strcmp(section, "execsvc") == 0 && strcmp(key, "socket") == 0)
+        return set_text(c->socket, sizeof(c->socket), value, err);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(section, others[i]) == 0)
+            return 0; /* theirs; they check it */
+    return err_set(err, -EINVAL, "there is no section [%.40s]", section);
+}
+
+/* Only root may say what sandboxes may do. */
+static int check_owner(const char *path, struct err *err)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return err_set(err, -errno, "%s: %m", path);
+    if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+        return err_set(err, -EPERM, "%s must belong to root and be writable by root only", path);
+    return 0;
+}
+
+static int set_defaults(struct spawner_config *c, struct err *err)
+{
+    memset(c, 0, sizeof(*c));
+    node_config_default(&c->node);
+    struct sysinfo info;
+    if (sysinfo(&info) == 0)
+        c->node.caps.memory_bytes = (uint64_t)info.totalram * info.mem_unit / 5 * 4;
+    c->node.caps.pids = 4096;
+    const struct passwd *pw = getpwnam(DEFAULT_ACCOUNT);
+    const struct group *group = getgrnam(DEFAULT_ACCOUNT);
+    c->uid = pw ? pw->pw_uid : OWN_UID;
+    c->gid = pw ? pw->pw_gid : OWN_UID;
+    c->socket_gid = group ? group->gr_gid : c->gid;
+    snprintf(c->run_dir, sizeof(c->run_dir), "/run/cloister");
+    snprintf(c->socket, sizeof(c->socket), DEFAULT_SOCKET);
+    char self[sizeof(c->execsvc)];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - sizeof("execsvc"));
+    if (n <= 0)
+        return err_set(err, -errno, "/proc/self/exe: %m");
+    self[n] = 0;
+    char *slash = strrchr(self, '/');
+    snprintf(slash + 1, sizeof(self) - (size_t)(slash + 1 - self), "execsvc");
+    memcpy(c->execsvc, self, sizeof(self));
+    return 0;
+}
+
+static int check(const struct spawner_config *c, struct err *err)
+{
+    for (const char *p = c->node.instance; *p; p++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *p))
+            return err_set(err, -EINVAL, "instance: letters, digits, - and _ only");
+    if (!c->node.instance[0] || c->socket[0] != '/' || c->run_dir[0] != '/')
+        return err_set(err, -EINVAL, "instance must not be empty; socket and run_dir are absolute");
+    struct limits resolved;
+    return limits_resolve(&c->node.defaults, &c->node.defaults, &c->node.ceilings, &resolved, err);
+}
+
+int spawner_config_load(struct spawner_config *ret, const char *path, struct err *err)
+{
+    int r = set_defaults(ret, err);
+    if (r < 0)
+        return r;
+    const char *environment = getenv("CLOISTER_SOCKET");
+    if (!path && access(DEFAULT_PATH, F_OK) == 0)
+        path = DEFAULT_PATH;
+    if (path) {
+        r = check_owner(path, err);
+        if (r == 0)
+            r = config_parse_file(path, on_setting, ret, err);
+        if (r < 0)
+            return r;
+    }
+    ret->config_path = path;
+    if (environment)
+        r = set_text(ret->socket, sizeof(ret->socket), environment, err);
+    return r < 0 ? r : check(ret, err);
+}
