@@ -221,11 +221,13 @@ static int find_head(struct gw_conn *conn)
         return answer_malformed(conn, GW_PROBLEM_BAD_REQUEST, "this is not an HTTP/1.1 request");
     if (head_len == 0 && conn->in_len <= max)
         return 0;
-    if (head_len == 0 || head_len > max)
+    if (head_len == 0 || head_len > max) {
+        const char *line = memchr(conn->in, '\n', conn->in_len);
+        bool target = !line || line - conn->in > GW_TARGET_MAX + 64;
         return answer_malformed(conn,
-                                memchr(conn->in, '\n', conn->in_len) ? GW_PROBLEM_HEADERS_TOO_LARGE
-                                                                     : GW_PROBLEM_URI_TOO_LONG,
+                                target ? GW_PROBLEM_URI_TOO_LONG : GW_PROBLEM_HEADERS_TOO_LARGE,
                                 "the head of the request is too large");
+    }
     return begin_request(conn, head_len);
 }
 
