@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #define COST_T   2
 #define COST_M   19456
@@ -48,6 +49,8 @@ static int hash_now(const char *password, char *out)
 static void *serve(void *arg)
 {
     struct pw_pool *pool = arg;
+    setpriority(PRIO_PROCESS, 0,
+                10); /* of this thread alone, on Linux: whoever waits for less goes first */
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (!pool->first && !pool->stop)

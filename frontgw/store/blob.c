@@ -220,7 +220,7 @@ void blob_content_done(struct blob_content *content)
 static bool backup_runs(struct db_tx *tx, uint64_t now_ms)
 {
     AUTO_ROWS struct db_rows rows = {0};
-    db_query(tx, SQL_SETTING_GET, &rows, DB_T("backup_until_ms"));
+    db_query(tx, SQL_SETTING_GET, &rows, DB_T(BLOBS_HELD_KEY));
     return db_next(&rows) && strtoull(db_text(&rows, 0), NULL, 10) > now_ms;
 }
 
@@ -242,9 +242,18 @@ static int list_unused(struct db *db, uint64_t now_ms, uint64_t before_ms, char 
     return db_fault(tx, err);
 }
 
+/* The same under a lock: a backup that begins now waits until what is about to go is gone, and then
+ * does not see it. */
+static bool backup_begins(struct db_tx *tx, uint64_t now_ms)
+{
+    AUTO_ROWS struct db_rows rows = {0};
+    db_query(tx, SQL_SETTING_LOCK, &rows, DB_T(BLOBS_HELD_KEY), DB_T("0"));
+    return !db_next(&rows) || strtoull(db_text(&rows, 0), NULL, 10) > now_ms;
+}
+
 /* The DELETE looks again: a save may have referred to the content since it was listed. Keeps in
  * @hashes what went. */
-static int forget_rows(struct blobs *blobs, struct db *db, uint64_t before_ms,
+static int forget_rows(struct blobs *blobs, struct db *db, uint64_t now_ms, uint64_t before_ms,
                        char (*hashes)[SHA256_SIZE], unsigned *n, struct err *err)
 {
     AUTO_TX struct db_tx *tx = NULL;
@@ -252,6 +261,10 @@ static int forget_rows(struct blobs *blobs, struct db *db, uint64_t before_ms,
     int r = db_begin(db, DB_WRITE, &tx, err);
     if (r)
         return r;
+    if (backup_begins(tx, now_ms)) {
+        *n = 0;
+        return 0;
+    }
     for (unsigned i = 0; i < *n; i++) {
         if (db_exec(tx, SQL_BLOB_FORGET, DB_T(hashes[i]), DB_I(before_ms)) != 1)
             continue;
@@ -277,7 +290,7 @@ int blobs_sweep(struct blobs *blobs, struct db *db, uint64_t now_ms, uint64_t gr
         return r;
     }
     pthread_rwlock_wrlock(&blobs->in_use);
-    r = forget_rows(blobs, db, now_ms - grace_ms, hashes, &n, err);
+    r = forget_rows(blobs, db, now_ms, now_ms - grace_ms, hashes, &n, err);
     /* A crash before the end leaves files that no row names: harmless. */
     for (unsigned i = 0; !r && blobs->directory && i < n; i++) {
         char path[SHA256_SIZE + 3];

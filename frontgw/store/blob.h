@@ -52,5 +52,7 @@ void blob_content_done(struct blob_content *content);
  */
 int blobs_sweep(struct blobs *blobs, struct db *db, uint64_t now_ms, uint64_t grace_ms,
                 unsigned *ret_swept, struct err *err);
+/** The setting that holds, in ms since the epoch, until when nothing is swept. */
+#define BLOBS_HELD_KEY "backup_until_ms"
 /** blobs_directory() - NULL when they are in the database. */
 const char *blobs_directory(const struct blobs *blobs);

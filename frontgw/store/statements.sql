@@ -8,6 +8,18 @@ SELECT value FROM setting WHERE key = ?t;
 -- name: setting_put
 INSERT INTO setting (key, value) VALUES (?t, ?t) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
+-- name: setting_lock
+INSERT INTO setting (key, value) VALUES (?t, ?t) ON CONFLICT (key) DO UPDATE SET value = setting.value RETURNING value;
+
+-- name: setting_delete
+DELETE FROM setting WHERE key = ?t;
+
+-- name: audit_head_clear
+DELETE FROM audit_head;
+
+-- name: account_any
+SELECT id FROM account ORDER BY id LIMIT 1;
+
 -- ---- contents ----
 
 -- name: blob_touch
