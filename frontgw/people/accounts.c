@@ -38,7 +38,7 @@ int gw_account_insert(struct gw_people *people, struct db_tx *tx, const struct g
             DB_I(people->options.student_files_max));
     int n = db_exec(tx, SQL_ACCOUNT_INSERT, DB_T(ret_id), DB_T(account->login), DB_T(account->name),
                     DB_T(hash), DB_I(account->password == NULL), DB_I(account->admin), DB_T(quota),
-                    DB_I(actor->now_ms));
+                    DB_T(account->home_course), DB_I(actor->now_ms));
     if (n == 0)
         return gw_refuse(err, GW_PROBLEM_EXISTS, "there is an account of this login name");
     ulid_make(actor->now_ms, home);

@@ -82,7 +82,7 @@ static void touch(struct gw_people *people, enum db_statement id, const char *ke
     AUTO_TX struct db_tx *tx = NULL;
     if (db_begin(people->store->db, DB_WRITE, &tx, NULL))
         return;
-    db_exec(tx, id, DB_I(now_ms), DB_T(key));
+    db_exec_args(tx, id, (const struct db_arg[]){DB_I(now_ms), DB_T(key)}, 2);
     db_commit(&tx, NULL);
 }
 

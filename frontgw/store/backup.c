@@ -89,7 +89,7 @@ static int each_page(struct writer *w, const struct db_table_info *table, FILE *
         if (pg)
             db_query_text(w->tx, "FETCH FORWARD " FETCH " FROM backup", &rows, NULL, 0);
         else
-            db_query(w->tx, table->dump, &rows);
+            db_query_args(w->tx, table->dump, &rows, NULL, 0);
         for (got = 0; !r && db_next(&rows); got++, w->counts.rows++)
             r = write_row(file, &rows, table->columns, err);
     } while (!r && pg && got && !db_fault(w->tx, NULL));

@@ -109,12 +109,20 @@ int db_exec_args(struct db_tx *tx, enum db_statement id, const struct db_arg *ar
 
 #define DB_ARGS_(...)   ((const struct db_arg[]){{0} __VA_OPT__(, ) __VA_ARGS__})
 #define DB_N_ARGS_(...) (sizeof(DB_ARGS_(__VA_ARGS__)) / sizeof(struct db_arg) - 1)
-/** db_query() - begin a result; arguments are DB_T, DB_I, DB_B in the statement's order. */
+#define DB_CHECK_(id, ...)                                                                         \
+    _Static_assert(DB_N_ARGS_(__VA_ARGS__) == id##_N, "wrong number of arguments for " #id)
+/** db_query() - begin a result; @id is written out (SQL_...), arguments are DB_T, DB_I, DB_B in the statement's order. */
 #define db_query(tx, id, rows, ...)                                                                \
-    db_query_args((tx), (id), (rows), DB_ARGS_(__VA_ARGS__) + 1, DB_N_ARGS_(__VA_ARGS__))
+    ({                                                                                             \
+        DB_CHECK_(id, __VA_ARGS__);                                                                \
+        db_query_args((tx), id, (rows), DB_ARGS_(__VA_ARGS__) + 1, DB_N_ARGS_(__VA_ARGS__));       \
+    })
 /** db_exec() - run to the end. Return: rows changed, or the transaction's fault. */
 #define db_exec(tx, id, ...)                                                                       \
-    db_exec_args((tx), (id), DB_ARGS_(__VA_ARGS__) + 1, DB_N_ARGS_(__VA_ARGS__))
+    ({                                                                                             \
+        DB_CHECK_(id, __VA_ARGS__);                                                                \
+        db_exec_args((tx), id, DB_ARGS_(__VA_ARGS__) + 1, DB_N_ARGS_(__VA_ARGS__));                \
+    })
 
 /** db_next() - true when there is a (next) row; false at the end and after a fault (db_fault()
  * tells). */

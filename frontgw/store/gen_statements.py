@@ -125,7 +125,10 @@ def main():
     head = ["#pragma once", "/* Made by gen_statements.py from statements.sql and migrations/. */", "",
             "enum db_statement {"]
     head += ["    SQL_%s," % name.upper() for name in names]
-    head += ["    SQL_COUNT", "};", ""]
+    head += ["    SQL_COUNT", "};", "", "/* How many arguments each takes: db_query() and db_exec() check it when they are compiled. */", "enum {"]
+    head += ["    SQL_%s_N = %d," % (name.upper(), len(PLACEHOLDER.findall(for_dialect(text, "pg"))))
+             for name, _, text in statements]
+    head += ["};", ""]
     (out / "statements_gen.h").write_text("\n".join(head))
 
     body = ['#include "frontgw/store/statement.h"', "", "const struct db_statement_info db_statements[SQL_COUNT] = {"]

@@ -16,3 +16,9 @@ function(gw_database_test module)
 endfunction()
 
 gw_database_test(db LINKS cloister_gw_store)
+gw_database_test(files SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/world.c LINKS cloister_gw_files)
+
+cloister_unit_test(frontgw permit LINKS cloister_gw_people)
+cloister_unit_test(frontgw names LINKS cloister_gw_files)
+cloister_unit_test(frontgw thin LINKS cloister_gw_files)
+cloister_unit_test(frontgw csv LINKS cloister_gw_people)
