@@ -67,10 +67,10 @@ struct cg_node_caps {
  *
  * Under the current process's own group where the controller is delegated to us (systemd
  * Delegate=yes, or an ordinary user's subtree), at the top otherwise. With v2 and delegation: the
- * calling process moves itself into the leaf "supervisor" first (no internal processes). A tree of
- * this name that a crashed run left behind is emptied (killed) and removed before; the caller holds
- * the instance's lock. Partial trees are fine: cg_tree_controllers() says what it has; only nothing
- * at all is an error.
+ * calling process, and every other one in its group, moves into the leaf "supervisor" first (no
+ * internal processes). A tree of this name that a crashed run left behind is emptied (killed) and
+ * removed before; the caller holds the instance's lock. Partial trees are fine:
+ * cg_tree_controllers() says what it has; only nothing at all is an error.
  */
 int cg_tree_create(struct cg_host *host, const char *name, const struct cg_node_caps *caps,
                    uid_t owner, gid_t group, struct cg_tree **ret, struct err *err);
@@ -106,7 +106,11 @@ struct cg_tree_stats {
 };
 int cg_tree_stats(struct cg_tree *tree, struct cg_tree_stats *ret, struct err *err);
 
-/** cg_tree_remove() - kill all, remove every group below and the tree itself; then like free. */
+/**
+ * cg_tree_remove() - kill all, remove every group below and the tree itself; then like free
+ *
+ * -EBUSY when the caller itself is in it.
+ */
 int cg_tree_remove(struct cg_tree *tree, struct err *err);
 struct cg_tree *cg_tree_free(struct cg_tree *tree); /* closes; leaves the groups */
 
@@ -153,9 +157,10 @@ int cg_group_clone_fd(const struct cg_group *group);
 
 struct cg_stats {
     uint64_t cpu_user_us, cpu_system_us;
-    uint64_t memory_bytes, memory_peak_bytes;
-    uint64_t oom_kills; /* processes of this group killed by any OOM since prepare */
-    bool oom_own;       /* the group's own limit was reached (else a kill was the parent's doing) */
+    uint64_t memory_bytes,
+        memory_peak_bytes; /* v1: with up to 8 MiB of page cache of earlier runs */
+    uint64_t oom_kills;    /* processes of this group killed by any OOM since prepare */
+    bool oom_own; /* the group's own limit was reached (else a kill was the parent's doing) */
     uint64_t pids_now, pids_peak; /* peak 0: the kernel does not tell */
     uint64_t pids_refused;        /* pids.events max, since prepare */
 };

@@ -8,9 +8,9 @@
  * the state reads FROZEN no fork is under way, so the list of processes is complete; SIGKILL then
  * waits for the thaw. Processes that are not in the freezer's hierarchy are caught by repetition.
  *
- * The caller itself is never killed. A directory is removed bottom-up once it is empty; -EBUSY
- * means that something in it is still on its way out, so the whole is repeated until SWEEP_MS are
- * over.
+ * The caller itself is never killed, nor frozen. A directory is removed bottom-up once it is empty;
+ * -EBUSY means that something in it is still on its way out, so the whole is repeated until
+ * SWEEP_MS are over.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -100,44 +100,68 @@ static int thaw(int parent, const char *name, int depth)
     return 0;
 }
 
-/* Return: 1 when the caller is in @dir itself (and is spared), 0, or a negative errno. */
-static int kill_listed(int dir)
+/* Calls @each for every process in @dir itself, until one returns true. */
+static int any_listed(int dir, bool (*each)(pid_t pid))
 {
     AUTO_FREE char *text = NULL;
     ssize_t len = cg_read_long_at(dir, "cgroup.procs", &text);
     if (len < 0)
         return len == -ENODEV || len == -ENOENT ? 0 : (int)len; /* removed meanwhile */
-    int me = 0;
     pid_t pid;
-    for (const char *at = text; cg_parse_pid(&at, text + len, &pid);) {
-        if (pid == getpid())
-            me = 1;
-        else
-            kill(pid, SIGKILL);
-    }
-    return me;
+    for (const char *at = text; cg_parse_pid(&at, text + len, &pid);)
+        if (each(pid))
+            return 1;
+    return 0;
 }
 
-/* As kill_listed(), for @name and all below it. */
+static bool is_caller(pid_t pid)
+{
+    return pid == getpid();
+}
+
+static bool kill_other(pid_t pid)
+{
+    if (!is_caller(pid))
+        kill(pid, SIGKILL);
+    return false;
+}
+
+/* Return: > 0 when the caller is in @name or below. */
+static int holds_caller(int parent, const char *name, int depth)
+{
+    AUTO_CLOSE int dir = open_group(parent, name);
+    if (dir < 0)
+        return 0;
+    int here = any_listed(dir, is_caller);
+    return here != 0 ? here : for_each_group(dir, holds_caller, depth + 1);
+}
+
+/* Where the kernel does it all, no pid is named that may be somebody else's by now. */
+static bool killed_by_kernel(int dir)
+{
+    return cg_exists_at(dir, "cgroup.kill") && holds_caller(dir, ".", 0) == 0 &&
+           file_write_text_at(dir, "cgroup.kill", "1", NULL) == 0;
+}
+
 static int kill_group(int parent, const char *name, int depth)
 {
     AUTO_CLOSE int dir = open_group(parent, name);
     if (dir < 0)
         return dir == -ENOENT ? 0 : dir;
+    if (killed_by_kernel(dir))
+        return 0;
     int below = for_each_group(dir, kill_group, depth + 1);
-    int here = kill_listed(dir);
-    if (below < 0 || here < 0)
-        return below < 0 ? below : here;
-    if (below + here == 0 && cg_exists_at(dir, "cgroup.kill"))
-        file_write_text_at(dir, "cgroup.kill", "1", NULL);
-    return below + here;
+    int here = any_listed(dir, kill_other);
+    return below < 0 ? below : here;
 }
 
 int cg_kill_pass(int dir, struct err *err)
 {
-    freeze(dir);
+    bool frozen = holds_caller(dir, ".", 0) == 0; /* else we would freeze with it, for ever */
+    if (frozen)
+        freeze(dir);
     int r = kill_group(dir, ".", 0);
-    thaw(dir, ".", 0);
+    thaw(dir, ".", 0); /* also what somebody else left frozen */
     return r < 0 ? err_set(err, r, "kill the processes of a cgroup: %m") : 0;
 }
 
@@ -165,6 +189,8 @@ int cg_sweep(int parent, const char *name, struct err *err)
             return 0;
         if (r != -EBUSY || clock_ms() > deadline)
             return err_set(err, r, "remove cgroup %s: %m", name);
+        if (holds_caller(parent, name, 0) > 0)
+            return err_set(err, -EBUSY, "remove cgroup %s: this process is in it", name);
         AUTO_CLOSE int dir = open_group(parent, name);
         if (dir >= 0 && (r = cg_kill_pass(dir, err)) < 0)
             return r;

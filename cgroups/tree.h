@@ -48,7 +48,7 @@ extern const char *const cg_given_v1[], *const cg_given_v2[];
 /**
  * cg_sweep() - kill everything in group @name of directory @parent and below, and remove it
  *
- * Never kills the caller: a group that holds it stays, -EBUSY. A group that is not there is fine.
+ * A group that holds the caller stays as it is, -EBUSY. A group that is not there is fine.
  */
 int cg_sweep(int parent, const char *name, struct err *err);
 /** cg_kill_pass() - SIGKILL to everything in and below @dir, v1 frozen meanwhile; does not wait. */

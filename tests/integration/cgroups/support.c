@@ -36,12 +36,21 @@ struct cg_tree *tree_made(struct fixture *fixture, const char *suffix,
     return tree;
 }
 
+/* Test programs that were killed before they could clean up. */
+static bool maker_is_gone(const char *name, void *arg)
+{
+    (void)arg;
+    long pid = strtol(name + strlen("cgtest-"), NULL, 10);
+    return pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
 int fixture_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     assert_non_null(fixture);
     snprintf(fixture->name, sizeof(fixture->name), "cgtest-%d", getpid());
     MUST(cg_host_new(&fixture->host, &err));
+    MUST(cg_leftovers_remove(fixture->host, "cgtest-", maker_is_gone, NULL, &err));
     fixture->tree = tree_made(fixture, "", NULL);
     *state = fixture;
     return 0;

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 static void the_host_has_memory_and_pids(void **state)
 {
     struct fixture *fixture = *state;
@@ -196,6 +198,41 @@ static void leftovers_of_dead_instances_are_killed_and_removed(void **state)
     assert_false(path_exists("%s-alive", parent));
 }
 
+static void a_leftover_that_was_frozen_is_thawed_and_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t left = abandoned_tree(fixture, "-frozen-dead");
+    bool v2 = cg_tree_version(fixture->tree) == CG_V2;
+    char file[4200], prefix[80];
+    snprintf(file, sizeof(file), "%s-frozen-dead/slot%s", tree_path(fixture->tree, "freezer"),
+             v2 ? ".1/cgroup.freeze" : "/freezer.state");
+    MUST(file_write_text(file, v2 ? "1" : "FROZEN", &err));
+    snprintf(prefix, sizeof(prefix), "%s-frozen", fixture->name);
+    int asked = 0;
+    int removed = cg_leftovers_remove(fixture->host, prefix, ends_in_dead, &asked, &err);
+    must(removed, &err, "cg_leftovers_remove");
+    assert_int_equal(removed, 1);
+    assert_true(ends_soon(left));
+}
+
+static void the_caller_is_not_killed_with_what_it_removes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cg_tree *tree = tree_made(fixture, "-with-me", NULL);
+    char description[16384];
+    assert_int_equal(cg_tree_describe(tree, description, sizeof(description)), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct cg_tree *mine = NULL;
+        bool refused = cg_tree_enter(tree, &err) == 0 &&
+                       cg_tree_open(description, &mine, &err) == 0 &&
+                       cg_tree_remove(mine, &err) == -EBUSY;
+        _exit(refused ? 0 : 1);
+    }
+    assert_int_equal(wait_for(pid), 0);
+    MUST(cg_tree_remove(tree, &err));
+}
+
 static void leftovers_need_a_prefix(void **state)
 {
     struct fixture *fixture = *state;
@@ -231,6 +268,8 @@ const struct CMUnitTest tree_tests[] = {
     cmocka_unit_test(the_stats_of_a_tree_show_its_caps_and_pressure),
     cmocka_unit_test(the_cap_on_processes_holds_for_all_groups_together),
     cmocka_unit_test(leftovers_of_dead_instances_are_killed_and_removed),
+    cmocka_unit_test(a_leftover_that_was_frozen_is_thawed_and_removed),
+    cmocka_unit_test(the_caller_is_not_killed_with_what_it_removes),
     cmocka_unit_test(leftovers_need_a_prefix),
     cmocka_unit_test(removing_a_tree_kills_what_runs_in_it),
 };
