@@ -129,6 +129,10 @@ static void on_next(struct loop_timer *timer)
     struct probe *probe = container_of(timer, struct probe, next);
     struct err err = {0};
     const struct runtimes *runtimes = &probe->exs->config->runtimes;
+    if (probe->exs->lost) { /* without the spawner nothing answers, and the process ends */
+        free(probe);
+        return;
+    }
     while (probe->index < runtimes->n && current(probe)->disabled)
         probe->index++;
     if (probe->index == runtimes->n) {

@@ -50,7 +50,7 @@ static void close_pipes(struct step *step)
     tap_close(&step->files_tap);
     step->input_fd = fd_close(step->input_fd);
     step->window_fd = fd_close(step->window_fd);
-    step->files_left = 0;
+    step->files_taken = false;
 }
 
 static void close_all(struct step *step)
@@ -78,7 +78,7 @@ static void maybe_ended(struct step *step)
 {
     if (step->ended || !step->have_result || tap_is_open(&step->output[STEP_STDOUT]) ||
         tap_is_open(&step->output[STEP_STDERR]) || tap_is_open(&step->files_tap) ||
-        step->files_left > 0)
+        step->files_taken)
         return;
     if (step->files_fault.code < 0) {
         step->result.verdict = VERDICT_INTERNAL;
@@ -321,25 +321,30 @@ static void on_files_bytes(struct tap *tap, const uint8_t *bytes, size_t len)
     memcpy(step->files_buffer, bytes, len);
     step->files_at = step->files_buffer;
     step->files_left = len;
+    step->files_taken = true;
     tap_pause(tap, true);
     step->ops->on_files(step);
 }
 
-/* Every path out of it that leaves the buffer empty lets the tap go on, so that its end is seen
- * from the loop, never from here. */
+/*
+ * With the buffer used up the tap goes on: its end is seen from the loop, never from here. The
+ * collector may hold on to a part of the buffer that was counted as used, so it is asked until it
+ * says that it needs more.
+ */
 int step_next_chunk(struct step *step, struct collect_chunk *ret, struct err *err)
 {
-    if (step->files_left == 0 || step->ended)
+    if (!step->files_taken || step->ended)
         return COLLECT_MORE;
     int r = collect_next(step->collect, &step->files_at, &step->files_left, ret, err);
     if (r == COLLECT_CHUNK)
         return r;
+    if (r == COLLECT_END && step->files_left > 0)
+        r = err_set(err, -EPROTO, "files out: bytes after the end");
     if (r < 0) {
         step->files_fault = *err;
-        step->files_left = 0;
         step_end(step, SPAWN_END_CANCELLED);
     }
-    if (step->files_left == 0)
-        tap_pause(&step->files_tap, false);
+    step->files_taken = false;
+    tap_pause(&step->files_tap, false);
     return r;
 }

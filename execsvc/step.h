@@ -57,6 +57,7 @@ struct step {
     struct collect *collect;
     const uint8_t *files_at; /* bytes read and not yet used */
     size_t files_left;
+    bool files_taken; /* a buffer that the collector has not used up */
     uint8_t *files_buffer;
     struct err files_fault;
     int input_fd;  /* until it has started; -EBADF */
