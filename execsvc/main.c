@@ -142,11 +142,16 @@ static void raise_open_files(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Without a name: the one group that the spawner has left us besides our own. */
 static int find_group(gid_t *ret, struct err *err)
 {
+    gid_t given[2];
     *ret = (gid_t)-1;
-    if (!*config.group)
+    if (!*config.group) {
+        if (getgroups(2, given) == 1)
+            *ret = given[0];
         return 0;
+    }
     const struct group *group = getgrnam(config.group);
     if (!group)
         return err_set(err, -ENOENT, "there is no group '%.64s'", config.group);

@@ -53,19 +53,19 @@ static void on_files(struct step *step)
         take_chunk(&run->compile, &chunk);
 }
 
-/* Whole lines of what the compiler said, as much as a notice holds. */
+/* A notice is one line of text: the lines that name a warning, as many as there is room for. */
 static void tell_warnings(struct run *run)
 {
-    char text[sizeof(run->notices[0].message)];
-    size_t len =
-        run->compile.text_len < sizeof(text) - 1 ? run->compile.text_len : sizeof(text) - 1;
-    memcpy(text, run->compile.text, len);
-    text[len] = 0;
-    char *newline = strrchr(text, '\n');
-    if (newline)
-        *newline = 0;
-    if (*text)
-        run_notice(run, RUN_NOTICE_COMPILING, 0, "%s", text);
+    const struct run_compile *compile = &run->compile;
+    const uint8_t *at = compile->text, *end = compile->text + compile->text_len;
+    while (at < end && run->n_notices < RUN_NOTICES_MAX / 2) {
+        const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
+        const uint8_t *stop = newline ? newline : end;
+        size_t len = (size_t)(stop - at);
+        if (memmem(at, len, "warning:", strlen("warning:")))
+            run_notice(run, RUN_NOTICE_COMPILING, 0, "%.*s", (int)len, (const char *)at);
+        at = stop + 1;
+    }
 }
 
 static void fail(struct run *run, struct run_result *result)
