@@ -62,6 +62,9 @@ static int set_up(struct net_server *server, const struct net_config *config, st
         r = check_pair(server->cert_file, server->key_file, err);
     if (r == 0 && RAND_bytes(server->ticket_key, sizeof(server->ticket_key)) != 1)
         r = err_set(err, -EIO, "no random bytes");
+    server->no_client = SSL_CTX_new(TLS_client_method());
+    if (r == 0 && !server->no_client)
+        r = err_set(err, -ENOMEM, "OpenSSL context");
     if (r == 0)
         r = addresses_new(&server->addresses, err);
     if (r == 0)
@@ -128,6 +131,7 @@ struct net_server *net_server_free(struct net_server *server)
     for (unsigned i = 0; i < server->n_loops; i++)
         net_loop_done(&server->loops[i]);
     addresses_free(server->addresses);
+    SSL_CTX_free(server->no_client);
     free(server->loops);
     free(server->bind);
     free(server->cert_file);

@@ -9,6 +9,7 @@
 #include "frontgw/http/net_http.h"
 
 struct lws_context;
+struct ssl_ctx_st;
 struct lws_vhost;
 
 struct net_loop {
@@ -37,6 +38,7 @@ struct net_server {
     struct addresses *addresses;
     _Atomic uint64_t open;
     unsigned char ticket_key[80]; /* TLS session tickets open on every loop */
+    struct ssl_ctx_st *no_client; /* an SSL_CTX: we never connect anywhere */
     unsigned n_loops;
     struct net_loop *loops;
 };
