@@ -192,8 +192,9 @@ static const struct policy_case ioctl_cases[] = {
 
 /*
  * The network namespace is empty but for the loopback. Protocols are named because others would be
- * loaded as modules by asking for them (SCTP, ICMP aside). MPTCP is probed by libraries and refused
- * in silence; UDP-Lite is part of IP itself and of CPython's test suite.
+ * loaded as modules by asking for them (SCTP, ICMP aside). MPTCP (Go) and the audit log (su, sudo
+ * by way of PAM) are probed by libraries that take "no such protocol" for an answer: refused in
+ * silence. UDP-Lite is part of IP itself and of CPython's test suite.
  */
 static const struct policy_case socket_cases[] = {
     {1, {IS(0, AF_UNIX)}, ALLOW},
@@ -210,6 +211,7 @@ static const struct policy_case socket_cases[] = {
     SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDP, ALLOW),
     SOCKET(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE, ALLOW),
     {2, {IS(0, AF_NETLINK), IS(2, NETLINK_ROUTE)}, ALLOW},
+    {2, {IS(0, AF_NETLINK), IS(2, NETLINK_AUDIT)}, QUIET(EPROTONOSUPPORT)},
 };
 
 /* The kernel makes pairs of AF_UNIX only (and of TIPC, a module); to AF_INET it says EOPNOTSUPP. */

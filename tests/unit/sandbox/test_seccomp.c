@@ -382,6 +382,7 @@ static void judges_by_argument(void **state)
         {SYS_socket, AF_INET, SOCK_STREAM, 262, FAILS(EPROTONOSUPPORT)},
         {SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0, yes},
         {SYS_socket, AF_NETLINK, SOCK_RAW, 12, NOTIF},
+        {SYS_socket, AF_NETLINK, SOCK_RAW, 9, FAILS(EPROTONOSUPPORT)},
         {SYS_socket, AF_PACKET, SOCK_RAW, 0, NOTIF},
         {SYS_socket, AF_VSOCK, SOCK_STREAM, 0, NOTIF},
         {SYS_socket, AF_ALG, SOCK_SEQPACKET, 0, NOTIF},
