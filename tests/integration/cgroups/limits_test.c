@@ -116,9 +116,9 @@ static void the_cpu_time_of_all_processes_is_counted(void **state)
     assert_int_equal(run_in(group, burn_in_a_child_too, &ms), 0);
     uint64_t us = 0;
     MUST(cg_group_cpu_us(group, &us, &err));
-    assert_in_range(us, 200000, 300000);
+    assert_in_range(us, 190000, 300000); /* v1: less what a child used before it joined */
     struct cg_stats stats = group_stats(group);
-    assert_in_range(stats.cpu_user_us + stats.cpu_system_us, 200000, 300000);
+    assert_in_range(stats.cpu_user_us + stats.cpu_system_us, 190000, 300000);
     cg_group_free(group);
 }
 
