@@ -30,16 +30,22 @@
 
 #define BASE_MODE "mode=0755,size=64m"
 
-int mount_view(const char *source, int dir_fd, const char *target, bool writable, struct err *err)
+int mount_view(const char *source, int dir_fd, const char *target, unsigned flags, struct err *err)
 {
     AUTO_CLOSE int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source,
                                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     if (tree < 0)
         return err_set(err, -errno, "open %s: %m", source);
     /* Only additions: clearing a flag that came locked from the host would be refused. */
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | (writable ? 0 : MOUNT_ATTR_RDONLY)};
-    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID |
+                                          (flags & VIEW_DEVICES ? 0 : MOUNT_ATTR_NODEV) |
+                                          (flags & VIEW_WRITABLE ? 0 : MOUNT_ATTR_RDONLY)};
+    const unsigned at = AT_EMPTY_PATH | AT_RECURSIVE;
+    if (syscall(SYS_mount_setattr, tree, "", at, &attr, sizeof(attr)) < 0)
         return err_set(err, -errno, "make the view of %s read-only: %m", source);
+    attr = (struct mount_attr){.attr_set = MOUNT_ATTR_NOATIME, .attr_clr = MOUNT_ATTR__ATIME};
+    if (syscall(SYS_mount_setattr, tree, "", at, &attr, sizeof(attr)) < 0 && errno != EPERM)
+        return err_set(err, -errno, "view of %s without access times: %m", source);
     if (syscall(SYS_move_mount, tree, "", dir_fd, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return err_set(err, -errno, "attach %s: %m", source);
     return 0;
@@ -143,16 +149,17 @@ static int attach_views(int base, const struct node_config *config, struct err *
         snprintf(to, sizeof(to), "host/%u", i);
         r = make_dirs(base, to, err);
         if (r == 0)
-            r = mount_view(config->root_paths[i], base, to, false, err);
+            r = mount_view(config->root_paths[i], base, to, VIEW_READ_ONLY, err);
     }
     for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
         snprintf(from, sizeof(from), "%s/binds/%u", config->staging, i);
         snprintf(to, sizeof(to), "binds/%u", i);
-        r = mount_view(from, base, to, config->binds[i].writable, err);
+        r = mount_view(from, base, to, config->binds[i].writable ? VIEW_WRITABLE : VIEW_READ_ONLY,
+                       err);
     }
     if (r == 0 && config->own_dev) {
         snprintf(from, sizeof(from), "%s/dev", config->staging);
-        r = mount_view(from, base, "dev", true, err);
+        r = mount_view(from, base, "dev", VIEW_WRITABLE | VIEW_DEVICES, err);
     }
     return r;
 }
@@ -174,7 +181,7 @@ static int borrow_devices(int base, struct err *err)
         AUTO_CLOSE int fd = openat(base, to, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (fd < 0)
             return err_set(err, -errno, "create %s: %m", to);
-        r = mount_view(from, base, to, true, err);
+        r = mount_view(from, base, to, VIEW_WRITABLE | VIEW_DEVICES, err);
     }
     static const char *const links[][2] = {{"/proc/self/fd", "fd"},
                                            {"/proc/self/fd/0", "stdin"},
@@ -224,6 +231,6 @@ int base_tree_build(const struct node_config *config, struct err *err)
                        "covered in places? then it can't be had)");
     /* Without a pid namespace of our own (a test takes it away) only the host's can be shown. */
     if (!(config->layers & LAYER_BIT(LAYER_PID_NS)))
-        r = mount_view("/proc", base, "proc", true, err);
+        r = mount_view("/proc", base, "proc", VIEW_WRITABLE, err);
     return r < 0 ? r : pivot(root, err);
 }

@@ -75,7 +75,14 @@ static int enter_cgroups(struct node_config *config, struct cg_tree **ret, struc
         if (r < 0)
             return r;
     }
-    if ((config->layers & LAYER_BIT(LAYER_CGROUP_NS)) && unshare(CLONE_NEWCGROUP) < 0)
+    /*
+     * On v2 this process stands in a leaf. A namespace rooted there would make the slots' groups
+     * unreachable on a host that mounts cgroup2 with nsdelegate (systemd does): clone3 into them
+     * says ENOENT. Every run makes its own.
+     */
+    bool rooted_in_tree = !*ret || cg_tree_version(*ret) != CG_V2;
+    if ((config->layers & LAYER_BIT(LAYER_CGROUP_NS)) && rooted_in_tree &&
+        unshare(CLONE_NEWCGROUP) < 0)
         return err_set(err, -errno, "layer cgroup-namespace: unshare: %m");
     return 0;
 }

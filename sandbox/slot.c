@@ -28,7 +28,7 @@ static int own_view(const struct node_config *config, const char *lower, const c
 {
     const uint32_t layer = LAYER_BIT(LAYER_ROOT_OVERLAY);
     if (!(config->layers & layer) || (*missing & layer))
-        return mount_view(lower, AT_FDCWD, target, false, err);
+        return mount_view(lower, AT_FDCWD, target, VIEW_READ_ONLY, err);
     char options[512];
     snprintf(options, sizeof(options), "lowerdir=%s:/empty", lower);
     if (mount("overlay", target, "overlay", OVERLAY_FLAGS, options) == 0)
@@ -36,7 +36,7 @@ static int own_view(const struct node_config *config, const char *lower, const c
     if (!(config->allow_missing & layer))
         return err_set(err, -errno, "layer root-overlay: mount an overlay on %s: %m", target);
     *missing |= layer;
-    return mount_view(lower, AT_FDCWD, target, false, err);
+    return mount_view(lower, AT_FDCWD, target, VIEW_READ_ONLY, err);
 }
 
 static int mount_devices(const struct node_config *config, const struct slot *slot, struct err *err)
@@ -44,7 +44,8 @@ static int mount_devices(const struct node_config *config, const struct slot *sl
     char from[64] = "/dev/slot";
     if (config->own_dev)
         snprintf(from, sizeof(from), "/dev/slot-%u", slot->index);
-    int r = mount_view(from, AT_FDCWD, "/new/dev", config->own_dev, err);
+    int r = mount_view(from, AT_FDCWD, "/new/dev",
+                       VIEW_DEVICES | (config->own_dev ? VIEW_WRITABLE : VIEW_READ_ONLY), err);
     if (r < 0)
         return r;
     if (mount("devpts", "/new/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
@@ -66,12 +67,13 @@ static int mount_tree(const struct node_config *config, const struct slot *slot,
     if (r == 0)
         r = mount_devices(config, slot, err);
     if (r == 0)
-        r = mount_view("/proc", AT_FDCWD, "/new/proc", true, err);
+        r = mount_view("/proc", AT_FDCWD, "/new/proc", VIEW_WRITABLE, err);
     for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
         char from[32], target[300];
         snprintf(from, sizeof(from), "/binds/%u", i);
         snprintf(target, sizeof(target), "/new%s", config->binds[i].target);
-        r = mount_view(from, AT_FDCWD, target, config->binds[i].writable, err);
+        r = mount_view(from, AT_FDCWD, target,
+                       config->binds[i].writable ? VIEW_WRITABLE : VIEW_READ_ONLY, err);
     }
     return r;
 }

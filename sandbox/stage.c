@@ -76,7 +76,8 @@ static int make_binds(int staging, const struct node_config *config, struct err 
             if (fd < 0)
                 return err_set(err, -errno, "bind: %m");
         }
-        int r = mount_view(bind->source, staging, at, bind->writable, err);
+        int r = mount_view(bind->source, staging, at,
+                           bind->writable ? VIEW_WRITABLE : VIEW_READ_ONLY, err);
         if (r < 0)
             return r;
     }
