@@ -36,6 +36,8 @@ class HostSide:
         # Not below /tmp: a sandbox has one of its own, and would hide it with or without its other walls.
         self.folder = tempfile.mkdtemp(prefix="cloister-security.", dir="/var/tmp")
         os.chmod(self.folder, 0o755)
+        self.probe = os.path.join(self.folder, "probe") # where any uid can reach it
+        shutil.copy(binary, self.probe)
         self.process = subprocess.Popen([binary, "host", self.folder], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.words = self.process.stdout.readline().split()

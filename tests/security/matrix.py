@@ -41,13 +41,13 @@ def main():
 
     report = harness.Report()
     probe_of = {probe.layer: probe for probe in harness.load_probes(binary) if probe.layer}
-    complete = ways.SandboxRun(build, "native")
-    names, inactive = layer_names(complete)
-    for name in inactive:
-        report.add(name, "is not active on this host")
-    for name in sorted(set(probe_of) - set(names)):
-        report.add(name, "is named by a probe and no layer")
     with harness.HostSide(binary) as host:
+        complete = ways.SandboxRun(build, "native", host.probe)
+        names, inactive = layer_names(complete)
+        for name in inactive:
+            report.add(name, "is not active on this host")
+        for name in sorted(set(probe_of) - set(names)):
+            report.add(name, "is named by a probe and no layer")
         for name in names:
             if not name.startswith(options.only):
                 continue
@@ -57,7 +57,7 @@ def main():
             probe = probe_of[name]
             problem = harness.judge(probe, run_single_or_pair(complete, probe, host.words))
             report.add(name + " with", problem, probe.name)
-            result = run_single_or_pair(ways.SandboxRun(build, "native", name), probe, host.words)
+            result = run_single_or_pair(ways.SandboxRun(build, "native", host.probe, name), probe, host.words)
             noticed = harness.has_escaped(result)
             report.add(name + " without", None if noticed else "%s noticed nothing: %s" %
                        (probe.name, harness.describe(result)), harness.last_line(result))

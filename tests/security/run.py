@@ -66,11 +66,10 @@ def enter_private_namespaces():
                           "--propagation", "private", "--", *sys.orig_argv])
 
 
-def make_way(name, build):
+def make_way(name, build, host):
     if name in ("native", "bwrap"):
-        return ways.SandboxRun(build, name)
+        return ways.SandboxRun(build, name, host.probe)
     if name == "control":
-        enter_private_namespaces()
         return ways.Plain(build)
     import service
     return service.GrpcExecute(build)
@@ -87,11 +86,13 @@ def main():
         print("needs root")
         return 1 if os.environ.get("TESTS_MUST_RUN") else SKIPPED
 
-    way = make_way(options.way, options.build)
+    if options.way == "control":
+        enter_private_namespaces()
     binary = os.path.join(options.build, "tests", "probe")
     probes = [probe for probe in harness.load_probes(binary) if probe.name.startswith(options.only)]
     report = harness.Report()
     with harness.HostSide(binary) as host:
+        way = make_way(options.way, options.build, host)
         for probe in probes:
             if options.way != "control":
                 run_probe(way, probe, host.words, report)

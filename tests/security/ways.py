@@ -43,12 +43,19 @@ class Running:
 
 
 class SandboxRun:
-    """`cloister sandbox run`, no service: what the launcher's environment holds must not come along."""
+    """`cloister sandbox run`, no service: what the launcher's environment holds must not come along.
 
-    def __init__(self, build, launcher, disable=None):
+    @visible_copy is the probe's program at a host path that any uid can reach.
+    """
+
+    def __init__(self, build, launcher, visible_copy, disable=None):
         self.cloister = os.path.join(build, "bin", "cloister")
-        self.probe = os.path.join(build, "tests", "probe")
-        self.options = ["--launcher", launcher, "--bind", "%s:%s:ro" % (self.probe, INSIDE)]
+        self.probe = INSIDE
+        self.options = ["--launcher", launcher]
+        if disable == "mount-namespace": # then there is nothing to bind into, and the host's own path leads to it
+            self.probe = visible_copy
+        else:
+            self.options += ["--bind", "%s:%s:ro" % (visible_copy, INSIDE)]
         if disable:
             self.options += ["--disable-layer", disable]
         self.env = dict(os.environ, CLOISTER_PROBE_SECRET="the launcher's own")
@@ -58,11 +65,10 @@ class SandboxRun:
         limit_words = []
         for name, value in limits.items():
             limit_words += ["--limit", "%s=%s" % (name, value)]
-        return [self.cloister, "sandbox", "run", *self.options, *limit_words, *extra, "--", INSIDE, *words]
+        return [self.cloister, "sandbox", "run", *self.options, *limit_words, *extra, "--", self.probe, *words]
 
     def run(self, words, limits, collect=False):
-        extra = ["--json"] + (["--collect"] if collect else [])
-        done = subprocess.run(self.command(words, limits, extra), stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run(self.command(words, limits, ["--json"]), stdin=subprocess.DEVNULL, capture_output=True,
                               env=self.env, pass_fds=[self.leak], timeout=60)
         try:
             return json.loads(done.stdout)
@@ -72,7 +78,7 @@ class SandboxRun:
 
     def begin(self, words):
         return Running(subprocess.Popen(self.command(words, {}), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        env=self.env, pass_fds=[self.leak]))
+                                        stderr=subprocess.DEVNULL, env=self.env, pass_fds=[self.leak]))
 
 
 class Plain:

@@ -103,16 +103,18 @@ static enum outcome odd_names(void)
     memset(longest, 'n', 255);
     longest[255] = '\0';
     must("with space", "1");
-    must("new\nline", "22");
     must("-rf", "333");
     must("quote'\"\\", "4444");
-    must("\x1b[31mred", "55555");
     must("\xff\xfe not UTF-8", "666666");
-    must("gr\xc3\xbc\xc3\x9f"
-         "e",
-         "7777777");
+    must("gr\xc3\xbc\xc3\x9f\x65", "7777777");
     must("...", "88888888");
     must(longest, "999999999");
+    /* The contract's paths have no control characters: these may be left out, but hurt nobody. */
+    static const char *const control[] = {"new\nline", "\x1b[31mred", "\r", "bell\a"};
+    for (size_t i = 0; i < sizeof(control) / sizeof(*control); i++) {
+        close(open(control[i], O_CREAT | O_WRONLY, 0600));
+        may(control[i]);
+    }
     if (mkdir("sub dir", 0700) < 0)
         return broken("mkdir: %s", strerror(errno));
     must("sub dir/..a", "a");

@@ -349,14 +349,19 @@ static enum outcome mount_flags(void)
         if (sscanf(line, "%*d %*d %*s %1023s %1023s %1023s", root, point, options) != 3)
             return broken("mountinfo: %s", line);
         seen++;
-        bool device = strncmp(point, "/dev/", 5) == 0;
+        /* The tmpfs of the device nodes themselves, and its null where it covers files of /proc. */
+        bool devices = strcmp(point, "/dev") == 0 || strcmp(point, "/dev/pts") == 0 ||
+                       (strncmp(point, "/proc/", 6) == 0 && strstr(root, "null"));
         if (!has_option(options, "nosuid"))
             return escaped("%s is mounted without nosuid: %s", point, options);
-        if (!device && !has_option(options, "nodev"))
+        if (!devices && !has_option(options, "nodev"))
             return escaped("%s is mounted without nodev: %s", point, options);
+        if (devices && strcmp(point, "/dev/pts") != 0 && !has_option(options, "ro"))
+            return escaped("%s has devices and is writable: %s", point, options);
     }
     fclose(file);
-    return seen ? contained("%d mounts, all nosuid and nodev", seen) : broken("no mounts");
+    return seen ? contained("%d mounts: nosuid, and nodev or read-only", seen)
+                : broken("no mounts");
 }
 
 static enum outcome mount_paths(void)
@@ -378,8 +383,7 @@ static enum outcome proc_mask(void)
         "/proc/kcore",      "/proc/keys",        "/proc/key-users",     "/proc/kmsg",
         "/proc/kallsyms",   "/proc/timer_list",  "/proc/sched_debug",   "/proc/kpagecount",
         "/proc/kpageflags", "/proc/kpagecgroup", "/proc/interrupts",    "/proc/vmallocinfo",
-        "/proc/slabinfo",   "/proc/config.gz",   "/proc/latency_stats", "/proc/modules",
-        "/proc/iomem",      "/proc/ioports",
+        "/proc/slabinfo",   "/proc/locks",       "/proc/latency_stats", "/proc/modules",
     };
     char buf[64];
     for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++) {
