@@ -65,12 +65,30 @@ static int put_record(struct pack *p, const struct record *record)
     return r < 0 ? r : put(p, record->path, len);
 }
 
+static int is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* The contract's paths have none: a name may end in a terminal or in a log. */
+static int has_control(const char *path)
+{
+    while (*path && !is_control(*path))
+        path++;
+    return *path != 0;
+}
+
 static int put_skipped(struct pack *p, const char *path, int status, uint64_t size)
 {
+    static char shown[FS_PATH_MAX + 1];
+    size_t len = 0;
     if (p->skipped == FILES_SKIPPED_MAX)
         return 0;
     p->skipped++;
-    return put_record(p, &(struct record){FS_SKIPPED, path, 0, status, size});
+    for (; path[len]; len++)
+        shown[len] = is_control(path[len]) ? '?' : path[len];
+    shown[len] = 0;
+    return put_record(p, &(struct record){FS_SKIPPED, shown, 0, status, size});
 }
 
 static const struct files_entry *snapshot_find(const struct files_snapshot *s, const char *path)
@@ -175,6 +193,8 @@ static int pack_entry(void *arg, int dir_fd, const char *name, const char *path)
     int r = raw_statx(dir_fd, name, AT_SYMLINK_NOFOLLOW, FILES_STATX_MASK, &stx);
     if (r < 0 || !S_ISREG(stx.stx_mode))
         return 0; /* opening a FIFO would wait, opening a device could do anything */
+    if (has_control(path))
+        return put_skipped(p, path, -EILSEQ, stx.stx_size);
     int fd = open_beneath(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd == -ENOENT || fd == -ELOOP || fd == -EXDEV)
         return 0; /* exchanged while we looked, or a mount of the operator's */

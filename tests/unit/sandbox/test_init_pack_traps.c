@@ -98,13 +98,34 @@ static void odd_names_come_as_they_are(void **state)
     box_new(&box);
     memset(longest, '\xfe', FS_NAME_MAX);
     longest[FS_NAME_MAX] = 0;
-    const char *const names[] = {longest, "new\nline", "\xc3\x28", "...", " ", "-", "\x01"};
+    const char *const names[] = {longest, "\xc3\x28", "...", " ", "-", "a\\b\"c'"};
     for (size_t i = 0; i < COUNT(names); i++)
         put_file(&box, names[i], names[i]);
     assert_int_equal(pack(&box, &no_caps, NULL), 0);
     assert_int_equal(box.n, COUNT(names));
     for (size_t i = 0; i < COUNT(names); i++)
         assert_sent(&box, names[i], names[i]);
+    box_done(&box);
+}
+
+static void names_with_control_characters_are_skipped_and_shown_without_them(void **state)
+{
+    (void)state;
+    struct box box;
+    box_new(&box);
+    put_file(&box, "new\nline", "x");
+    put_file(&box, "\x1b[31mred", "x");
+    put_file(&box, "del\x7f", "x");
+    put_file(&box, "plain", "x");
+    assert_int_equal(mkdirat(box.fd, "d\t", 0700), 0);
+    put_file(&box, "d\t/inner", "x");
+    assert_int_equal(pack(&box, &no_caps, NULL), 0);
+    assert_sent(&box, "plain", "x");
+    assert_skipped(&box, "new?line", -EILSEQ);
+    assert_skipped(&box, "?[31mred", -EILSEQ);
+    assert_skipped(&box, "del?", -EILSEQ);
+    assert_skipped(&box, "d?/inner", -EILSEQ);
+    assert_int_equal(box.n, 5);
     box_done(&box);
 }
 
@@ -265,6 +286,7 @@ int main(void)
         cmocka_unit_test(only_regular_files_are_touched),
         cmocka_unit_test(what_is_unreadable_is_named),
         cmocka_unit_test(odd_names_come_as_they_are),
+        cmocka_unit_test(names_with_control_characters_are_skipped_and_shown_without_them),
         cmocka_unit_test(deep_trees_end_at_the_depth_of_the_format),
         cmocka_unit_test(long_paths_end_at_the_length_of_the_format),
         cmocka_unit_test(exchanged_files_leak_nothing),
