@@ -92,7 +92,6 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
 {
     static const char *const dirs[] = {"empty",
                                        "new",
-                                       "old",
                                        "proc",
                                        "host",
                                        "binds",
@@ -101,8 +100,7 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
                                        "lower/root/dev",
                                        "lower/root/tmp",
                                        "lower/root/workspace",
-                                       "lower/root/empty",
-                                       "lower/root/.old",
+                                       "lower/root/run",
                                        "lower/root/etc"};
     for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
         int r = make_dirs(base, dirs[i], err);
@@ -197,12 +195,13 @@ static int borrow_devices(int base, struct err *err)
     return r;
 }
 
-static int pivot(const char *root, struct err *err)
+int pivot_into(const char *root, struct err *err)
 {
-    if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", "old") < 0 || chdir("/") < 0)
-        return err_set(err, -errno, "pivot_root into the base tree: %m");
-    if (umount2("/old", MNT_DETACH) < 0)
-        return err_set(err, -errno, "let go of the host's tree: %m");
+    /* pivot_root(2): with "." for both, the old root ends up stacked on the new one, and goes. */
+    if (chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+        return err_set(err, -errno, "pivot_root into %s: %m", root);
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return err_set(err, -errno, "let go of the tree before %s: %m", root);
     return 0;
 }
 
@@ -232,5 +231,5 @@ int base_tree_build(const struct node_config *config, struct err *err)
     /* Without a pid namespace of our own (a test takes it away) only the host's can be shown. */
     if (!(config->layers & LAYER_BIT(LAYER_PID_NS)))
         r = mount_view("/proc", base, "proc", VIEW_WRITABLE, err);
-    return r < 0 ? r : pivot(root, err);
+    return r < 0 ? r : pivot_into(root, err);
 }

@@ -18,3 +18,5 @@ enum view_flags {
 int mount_view(const char *source, int dir_fd, const char *target, unsigned flags, struct err *err);
 /** make_dirs() - mkdir -p of the relative @path below @dir_fd, mode 0755 */
 int make_dirs(int dir_fd, const char *path, struct err *err);
+/** pivot_into() - @root becomes "/", and what was before is unmounted */
+int pivot_into(const char *root, struct err *err);

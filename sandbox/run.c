@@ -108,7 +108,8 @@ void run_query(struct run *run)
 static void read_stats(struct run *run)
 {
     struct cg_stats *cg = &run->facts.cg;
-    run->facts.have_cgroups = run->slot->group && cg_group_stats(run->slot->group, cg, NULL) == 0;
+    bool counted = run->slot->group && cg_group_stats(run->slot->group, cg, NULL) == 0;
+    run->facts.tree_cpu_counted = counted && (run->result.layers & LAYER_BIT(LAYER_CG_CPU));
     run->result.usage = (struct run_usage){
         .cpu_user_us = cg->cpu_user_us,
         .cpu_system_us = cg->cpu_system_us,
@@ -126,7 +127,8 @@ static void on_cpu_timer(struct loop_timer *timer);
 static void arm_cpu(struct run *run)
 {
     uint64_t limit_us = run->facts.limits.v[LIMIT_CPU] * 1000, used_us = 0;
-    if (!run->slot->group || cg_group_cpu_us(run->slot->group, &used_us, NULL) < 0)
+    if (!(run->result.layers & LAYER_BIT(LAYER_CG_CPU)) || !run->slot->group ||
+        cg_group_cpu_us(run->slot->group, &used_us, NULL) < 0)
         return; /* RLIMIT_CPU is left */
     if (used_us >= limit_us) {
         run_end(run, END_CPU);

@@ -78,15 +78,6 @@ static int mount_tree(const struct node_config *config, const struct slot *slot,
     return r;
 }
 
-static int pivot_into_new(struct err *err)
-{
-    if (chdir("/new") < 0 || syscall(SYS_pivot_root, ".", ".old") < 0 || chdir("/") < 0)
-        return err_set(err, -errno, "pivot_root into a slot's tree: %m");
-    if (umount2("/.old", MNT_DETACH) < 0)
-        return err_set(err, -errno, "let go of the base tree: %m");
-    return 0;
-}
-
 /* Builds it in a copy of the base tree's namespace and comes back. */
 static int make_mounts(const struct node_config *config, struct slot *slot, uint32_t *missing,
                        struct err *err)
@@ -98,7 +89,7 @@ static int make_mounts(const struct node_config *config, struct slot *slot, uint
         return err_set(err, -errno, "layer mount-namespace: unshare: %m");
     int r = mount_tree(config, slot, missing, err);
     if (r == 0)
-        r = pivot_into_new(err);
+        r = pivot_into("/new", err);
     if (r == 0) {
         slot->mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
         slot->pts_fd = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -37,7 +37,7 @@ static uint32_t limits_hit(const struct verdict_facts *f)
     uint32_t hit = 0;
     if (f->cg.oom_kills && f->cg.oom_own)
         hit |= 1u << LIMIT_MEMORY;
-    bool over_cpu = f->have_cgroups && cpu_us(f) >= f->limits.v[LIMIT_CPU] * 1000;
+    bool over_cpu = f->tree_cpu_counted && cpu_us(f) >= f->limits.v[LIMIT_CPU] * 1000;
     if (f->cause == END_CPU || over_cpu || (f->have_status && killed_by(f, SIGXCPU)))
         hit |= 1u << LIMIT_CPU;
     if (f->cause == END_WALL)

@@ -25,7 +25,7 @@ struct verdict_facts {
     int status;         /* wait status */
     bool no_program;    /* never executed: the caller's words are in err */
     struct cg_stats cg; /* all zero without cgroups */
-    bool have_cgroups;
+    bool tree_cpu_counted;  /* cg has the CPU time of the whole tree */
     struct limits limits;
     uint32_t policy; /* enum sbx_policy */
     uint32_t refusals[REFUSAL_COUNT];
