@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Build the page: build.py SOURCE TARGET
+"""Build the page: build.py SOURCE TARGET [FILE...]
 
 Files other than index.html go to assets/ with a piece of their hash in the name, and references to them
 (href="app.css", src="app.js") are rewritten. Everything that shrinks gets a .gz and, where brotli is installed,
-a .br beside it. Standard library only.
+a .br beside it. Further FILEs are put beside index.html under their own names. Standard library only.
 """
 
 import gzip
@@ -49,6 +49,9 @@ def main():
     page = re.sub(r'\b(href|src)="(?!https?:|/|#)([^"]+)"', rewrite, page)
     (target / "index.html").write_text(page, encoding="utf-8")
     compress(target / "index.html")
+    for extra in map(Path, sys.argv[3:]):
+        shutil.copyfile(extra, target / extra.name)
+        compress(target / extra.name)
 
 
 if __name__ == "__main__":

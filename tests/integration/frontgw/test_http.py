@@ -260,11 +260,10 @@ class Limits(unittest.TestCase):
         with Gateway(settings={"listen.connections-per-address": 5, "timeouts.head": "30s"}) as gw:
             held = [gw.socket() for _ in range(5)]
             time.sleep(0.2)
-            with gw.socket() as s:
-                with self.assertRaises(OSError):
-                    s.sendall(b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n")
-                    if s.recv(100) == b"":
-                        raise ConnectionResetError
+            with self.assertRaises(OSError), gw.socket() as s:
+                s.sendall(b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n")
+                if s.recv(100) == b"":
+                    raise ConnectionResetError
             held.pop().close()
             time.sleep(0.3)
             status, _, _ = gw.get("/health/live")
