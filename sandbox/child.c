@@ -1,6 +1,7 @@
 #include "sandbox/child.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -28,7 +29,16 @@ static int mask(const char *target)
     return r == -ENOENT || r == -ENOTDIR ? 0 : r; /* not in this kernel */
 }
 
-static int execute(const struct plan_op *op)
+static int become(unsigned uid)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}};
+    int r = raw_setresgid(uid, uid, uid);
+    r = r < 0 ? r : raw_setresuid(uid, uid, uid);
+    return r < 0 ? r : raw_capset(&header, none);
+}
+
+static int execute(const struct plan *plan, const struct plan_op *op)
 {
     static const char *const argv[] = {"init", NULL}, *const envp[] = {NULL};
     switch (op->kind) {
@@ -47,6 +57,10 @@ static int execute(const struct plan_op *op)
         return raw_dup3(op->fd, (int)op->flags, 0);
     case PLAN_INIT:
         return raw_execveat(op->fd, "", argv, envp, AT_EMPTY_PATH);
+    case PLAN_BECOME:
+        return become((unsigned)op->flags);
+    case PLAN_EXEC:
+        return raw_execve(op->target, plan->argv, envp);
     }
     return -EINVAL;
 }
@@ -56,7 +70,7 @@ static int walk(void *arg)
 {
     struct progress *p = arg;
     for (; p->at < p->plan->n_ops; p->at++) {
-        p->code = execute(&p->plan->ops[p->at]);
+        p->code = execute(p->plan, &p->plan->ops[p->at]);
         if (p->code < 0)
             return 1;
     }
@@ -117,6 +131,8 @@ static int explain(const struct progress *p, struct err *err)
         [PLAN_MASK] = "mask",
         [PLAN_STDIO] = "set up descriptors",
         [PLAN_INIT] = "execute init",
+        [PLAN_BECOME] = "become the slot's user",
+        [PLAN_EXEC] = "execute",
     };
     const struct plan_op *op = &p->plan->ops[p->at];
     if (op->target)

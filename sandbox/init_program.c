@@ -240,10 +240,8 @@ int init_prepare(struct init_state *s)
     int r = raw_rt_sigprocmask(SIG_SETMASK, &all, 0);
     if (r == 0)
         r = s->signals = raw_signalfd4(-1, &child, 02000000 /* SFD_CLOEXEC */);
-    if (s->config->layers & LAYER_BIT(LAYER_FDS)) {
-        for (int fd = INIT_FD_CONTROL; r >= 0 && fd <= INIT_FD_FILES_OUT; fd++)
-            raw_fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
+    if (r >= 0 && (s->config->layers & LAYER_BIT(LAYER_FDS)))
+        r = raw_close_range(INIT_FD_CONTROL, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
     if (r >= 0)
         r = raw_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (r >= 0 && !(s->config->flags & INIT_OWN_PID_NS))

@@ -328,7 +328,7 @@ static int say_hello(struct inner *inner, struct err *err)
     };
     snprintf(node.cgroup_version, sizeof(node.cgroup_version), "%s",
              inner->tree ? cg_version_name(cg_tree_version(inner->tree)) : "none");
-    snprintf(node.launcher, sizeof(node.launcher), "%s", inner->env.launcher);
+    snprintf(node.launcher, sizeof(node.launcher), "%s", sbx_launcher_name(inner->env.launcher));
     tell(inner, SPAWN_HELLO, 0, &node, sizeof(node), -EBADF);
     int r = fd_set_nonblock(inner->client);
     return r < 0 ? err_set(err, r, "set O_NONBLOCK: %m") : 0;

@@ -220,7 +220,7 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
     *ret_env = (struct run_env){.cpus = count_cpus(),
                                 .tmpfs_owner = config->many_uids,
                                 .proc = true,
-                                .launcher = "native"};
+                                .launcher = config->launcher};
     ret_env->missing = missing_layers(config, *ret_tree);
     r = check_missing(config, ret_env->missing, err);
     if (r == 0 && (config->layers & LAYER_BIT(LAYER_UTS_NS)) && sethostname("cloister", 8) < 0)

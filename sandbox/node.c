@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/inner.h"
+#include "sandbox/plan_parts.h"
 #include "sandbox/stage.h"
 #include "sandbox/userns.h"
 
@@ -144,6 +145,8 @@ int node_start(struct node_config *config, int client_fd, struct node **ret, str
     int r = node->exe_fd < 0 ? err_set(err, -errno, "open our own program: %m") : 0;
     if (r == 0 && geteuid() != 0 && !config->user_ns)
         r = err_set(err, -EPERM, "layer user-namespace: an ordinary user can't do without it");
+    if (r == 0 && config->launcher == SBX_LAUNCHER_BWRAP && access(PLAN_BWRAP, X_OK) < 0)
+        r = err_set(err, -errno, PLAN_BWRAP ": %m (Debian's package is called bubblewrap)");
     if (r == 0)
         r = make_tree(node, err);
     if (r == 0 && geteuid() == 0) {

@@ -8,9 +8,9 @@
 
 #include "base/err.h"
 #include "sandbox/init_proto.h"
+#include "sandbox/plan_parts.h"
 
-__attribute__((format(printf, 2, 3))) static const char *add_text(struct plan *plan,
-                                                                  const char *format, ...)
+const char *plan_text(struct plan *plan, const char *format, ...)
 {
     char *at = plan->text + plan->text_used;
     size_t left = sizeof(plan->text) - plan->text_used;
@@ -24,7 +24,7 @@ __attribute__((format(printf, 2, 3))) static const char *add_text(struct plan *p
     return at;
 }
 
-static struct plan_op *add(struct plan *plan, enum plan_kind kind, int fd, unsigned long flags)
+struct plan_op *plan_add(struct plan *plan, enum plan_kind kind, int fd, unsigned long flags)
 {
     if (plan->n_ops == PLAN_OPS_MAX)
         return NULL;
@@ -36,7 +36,7 @@ static struct plan_op *add(struct plan *plan, enum plan_kind kind, int fd, unsig
 static int add_mount(struct plan *plan, const char *type, const char *target, unsigned long flags,
                      const char *data)
 {
-    struct plan_op *op = data ? add(plan, PLAN_MOUNT, -EBADF, flags) : NULL;
+    struct plan_op *op = data ? plan_add(plan, PLAN_MOUNT, -EBADF, flags) : NULL;
     if (!op)
         return -E2BIG;
     op->type = type;
@@ -69,14 +69,14 @@ static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *fact
                 {"/dev/shm", "1777", false}};
     const char *size = "";
     if (plan->layers & LAYER_BIT(LAYER_TMPFS_LIMITS))
-        size = add_text(plan, ",size=%llu,nr_inodes=%llu",
-                        (unsigned long long)spec->limits.v[LIMIT_WORKSPACE],
-                        (unsigned long long)spec->limits.v[LIMIT_INODES]);
+        size = plan_text(plan, ",size=%llu,nr_inodes=%llu",
+                         (unsigned long long)spec->limits.v[LIMIT_WORKSPACE],
+                         (unsigned long long)spec->limits.v[LIMIT_INODES]);
     for (size_t i = 0; size && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
         const char *owner = "";
         if (dirs[i].owned && facts->tmpfs_owner)
-            owner = add_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
-        const char *data = owner ? add_text(plan, "mode=%s%s%s", dirs[i].mode, size, owner) : NULL;
+            owner = plan_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
+        const char *data = owner ? plan_text(plan, "mode=%s%s%s", dirs[i].mode, size, owner) : NULL;
         int r = add_mount(plan, "tmpfs", dirs[i].target, MS_NOSUID | MS_NODEV | MS_NOATIME, data);
         if (r < 0)
             return r;
@@ -95,7 +95,7 @@ static int plan_mounts(const struct sbx_spec *spec, const struct plan_facts *fac
         unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (masked ? MS_RDONLY : 0);
         r = add_mount(plan, "proc", "/proc", flags, "");
         for (size_t i = 0; r == 0 && masked && facts->masks && facts->masks[i]; i++) {
-            struct plan_op *op = add(plan, PLAN_MASK, -EBADF, 0);
+            struct plan_op *op = plan_add(plan, PLAN_MASK, -EBADF, 0);
             if (!op)
                 return -E2BIG;
             op->target = facts->masks[i];
@@ -104,17 +104,17 @@ static int plan_mounts(const struct sbx_spec *spec, const struct plan_facts *fac
     return r < 0 ? r : plan_tmpfs(spec, facts, plan);
 }
 
-static int plan_stdio(const struct plan_facts *facts, struct plan *plan)
+int plan_stdio(const struct plan_facts *facts, struct plan *plan)
 {
     const int fds[] = {facts->stdio[0],   facts->stdio[1],    facts->stdio[2],
                        facts->control_fd, facts->files_in_fd, facts->files_out_fd};
     for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-        if (fds[i] >= 0 && !add(plan, PLAN_STDIO, fds[i], i))
+        if (fds[i] >= 0 && !plan_add(plan, PLAN_STDIO, fds[i], i))
             return -E2BIG;
     return 0;
 }
 
-static int plan_join(const struct plan_facts *facts, struct plan *plan)
+int plan_join(const struct plan_facts *facts, struct plan *plan)
 {
     uint32_t cg = LAYER_BIT(LAYER_CG_MEMORY) | LAYER_BIT(LAYER_CG_PIDS) | LAYER_BIT(LAYER_CG_CPU);
     if (!(plan->layers & cg))
@@ -125,7 +125,7 @@ static int plan_join(const struct plan_facts *facts, struct plan *plan)
         return 0;
     }
     for (size_t i = 0; i < facts->n_join_fds; i++)
-        if (!add(plan, PLAN_JOIN_CGROUP, facts->join_fds[i], 0))
+        if (!plan_add(plan, PLAN_JOIN_CGROUP, facts->join_fds[i], 0))
             return -E2BIG;
     return 0;
 }
@@ -135,16 +135,16 @@ static int plan_namespaces(const struct plan_facts *facts, struct plan *plan)
 {
     unsigned long unshare_flags = 0;
     if (plan->layers & LAYER_BIT(LAYER_MOUNT_NS)) {
-        if (!add(plan, PLAN_ENTER, facts->mount_fd, CLONE_NEWNS))
+        if (!plan_add(plan, PLAN_ENTER, facts->mount_fd, CLONE_NEWNS))
             return -E2BIG;
         unshare_flags |= CLONE_NEWNS;
     }
     if (plan->layers & LAYER_BIT(LAYER_CGROUP_NS))
         unshare_flags |= CLONE_NEWCGROUP;
-    if (unshare_flags && !add(plan, PLAN_UNSHARE, -EBADF, unshare_flags))
+    if (unshare_flags && !plan_add(plan, PLAN_UNSHARE, -EBADF, unshare_flags))
         return -E2BIG;
     if ((plan->layers & LAYER_BIT(LAYER_NET_NS)) &&
-        !add(plan, PLAN_ENTER, facts->net_fd, CLONE_NEWNET))
+        !plan_add(plan, PLAN_ENTER, facts->net_fd, CLONE_NEWNET))
         return -E2BIG;
     return 0;
 }
@@ -153,7 +153,7 @@ int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, stru
                struct err *err)
 {
     memset(ret, 0, offsetof(struct plan, ops));
-    ret->text_used = 0;
+    ret->text_used = ret->n_argv = 0;
     ret->clone_cgroup_fd = -EBADF;
     ret->layers = spec->layers & facts->available;
     if (!(ret->layers & LAYER_BIT(LAYER_MOUNT_NS)))
@@ -161,6 +161,10 @@ int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, stru
                          LAYER_BIT(LAYER_TMPFS_LIMITS));
     if (!(ret->layers & LAYER_BIT(LAYER_PID_NS)))
         ret->layers &= ~LAYER_BIT(LAYER_PROC_MASK);
+    if (facts->launcher == SBX_LAUNCHER_BWRAP) {
+        ret->layers &= ~LAYER_BIT(LAYER_TMPFS_LIMITS); /* it can't limit inodes */
+        return plan_build_bwrap(spec, facts, ret, err);
+    }
     ret->clone_flags = namespace_flags(ret->layers);
 
     int r = plan_join(facts, ret);
@@ -170,7 +174,7 @@ int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, stru
         r = plan_mounts(spec, facts, ret);
     if (r == 0)
         r = plan_stdio(facts, ret);
-    if (r == 0 && !add(ret, PLAN_INIT, facts->init_fd, 0))
+    if (r == 0 && !plan_add(ret, PLAN_INIT, facts->init_fd, 0))
         r = -E2BIG;
     return r < 0 ? err_set(err, r, "the plan of this run does not fit") : 0;
 }
@@ -187,7 +191,7 @@ static void print_flags(FILE *out, uint64_t flags)
             fprintf(out, " %s", names[i].name);
 }
 
-static void print_op(const struct plan_op *op, FILE *out)
+static void print_op(const struct plan *plan, const struct plan_op *op, FILE *out)
 {
     switch (op->kind) {
     case PLAN_JOIN_CGROUP:
@@ -220,6 +224,15 @@ static void print_op(const struct plan_op *op, FILE *out)
     case PLAN_INIT:
         fprintf(out, "execute init as pid 1\n");
         break;
+    case PLAN_BECOME:
+        fprintf(out, "become uid %lu, without capabilities\n", op->flags);
+        break;
+    case PLAN_EXEC:
+        fprintf(out, "execute %s", op->target);
+        for (size_t i = 1; i < plan->n_argv; i++)
+            fprintf(out, " %s", plan->argv[i]);
+        fprintf(out, "\n");
+        break;
     }
 }
 
@@ -230,7 +243,7 @@ void plan_print(const struct plan *plan, const struct sbx_spec *spec, FILE *out)
     fprintf(out, " namespaces%s\n",
             plan->clone_flags & CLONE_INTO_CGROUP ? ", into the cgroup" : "");
     for (size_t i = 0; i < plan->n_ops; i++)
-        print_op(&plan->ops[i], out);
+        print_op(plan, &plan->ops[i], out);
     fprintf(out,
             "init: session, rlimits, slot's uid, no capabilities, no_new_privs, seccomp; cwd %s\n",
             spec->cwd ? spec->cwd : SBX_WORKSPACE);

@@ -12,6 +12,7 @@
 
 #define PLAN_OPS_MAX  48
 #define PLAN_TEXT_MAX 2048
+#define PLAN_ARGS_MAX 128
 
 enum plan_kind {
     PLAN_JOIN_CGROUP, /* write "0" to fd (v1) */
@@ -21,6 +22,8 @@ enum plan_kind {
     PLAN_MASK,        /* cover target: with an empty read-only directory, or with /dev/null */
     PLAN_STDIO,       /* dup fd to number `flags` */
     PLAN_INIT,        /* execveat(fd): pid 1 */
+    PLAN_BECOME,      /* uid and gid `flags`, no capability */
+    PLAN_EXEC,        /* execve(target, plan's argv): bubblewrap, which executes init */
 };
 
 struct plan_op {
@@ -36,12 +39,15 @@ struct plan {
     uint32_t layers; /* LAYER_BITs that this plan and init establish */
     size_t n_ops;
     struct plan_op ops[PLAN_OPS_MAX];
+    size_t n_argv;
+    const char *argv[PLAN_ARGS_MAX]; /* of PLAN_EXEC */
     size_t text_used;
     char text[PLAN_TEXT_MAX];
 };
 
 /* What the plan depends on beside the spec. Descriptors may be -EBADF in a dry run. */
 struct plan_facts {
+    enum sbx_launcher launcher;
     uint32_t available; /* LAYER_BITs that this node can give */
     const int *join_fds;
     size_t n_join_fds;

@@ -54,12 +54,20 @@ static void order(struct run *run, enum init_order_type type, uint32_t arg)
     send(run->control, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* Where our child is not pid 1 of the program's namespace, its end is not the end of the rest. */
+static void kill_the_rest(struct run *run)
+{
+    bool all_gone =
+        (run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->env->launcher == SBX_LAUNCHER_NATIVE;
+    if (!all_gone && run->slot->group)
+        cg_group_kill(run->slot->group, NULL);
+}
+
 /* The last resort: init, and with it its whole namespace. */
 static void kill_all(struct run *run)
 {
     syscall(SYS_pidfd_send_signal, run->pidfd, SIGKILL, NULL, 0);
-    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->slot->group)
-        cg_group_kill(run->slot->group, NULL);
+    kill_the_rest(run);
 }
 
 static void on_kill_timer(struct loop_timer *timer)
@@ -91,8 +99,8 @@ void run_end(struct run *run, enum end_cause cause)
         return;
     }
     order(run, INIT_ORDER_KILL, 0);
-    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->slot->group)
-        cg_group_kill(run->slot->group, NULL);
+    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)))
+        kill_the_rest(run);
 }
 
 void run_signal(struct run *run, int signo)
@@ -105,6 +113,12 @@ void run_query(struct run *run)
     order(run, INIT_ORDER_QUERY, 0);
 }
 
+/* init counts as a process of the group too; bubblewrap's own one waits for it outside. */
+static uint64_t own_processes(const struct run_env *env)
+{
+    return env->launcher == SBX_LAUNCHER_BWRAP ? 2 : 1;
+}
+
 static void read_stats(struct run *run)
 {
     struct cg_stats *cg = &run->facts.cg;
@@ -115,7 +129,9 @@ static void read_stats(struct run *run)
         .cpu_system_us = cg->cpu_system_us,
         .wall_us = run->started_us ? clock_us() - run->started_us : 0,
         .memory_peak_bytes = cg->memory_peak_bytes,
-        .processes_peak = cg->pids_peak > 1 ? cg->pids_peak - 1 : cg->pids_peak,
+        .processes_peak = cg->pids_peak > own_processes(run->env)
+                              ? cg->pids_peak - own_processes(run->env)
+                              : cg->pids_peak,
     };
     run->facts.wall_us = run->result.usage.wall_us - run->waited_us;
 }
@@ -320,8 +336,7 @@ static void on_pid(struct loop_io *io, uint32_t events)
     loop_io_remove(&run->pid_io);
     loop_io_remove(&run->control_io);
     loop_timer_cancel(&run->kill_timer);
-    if (!(run->result.layers & LAYER_BIT(LAYER_PID_NS)) && run->slot->group)
-        cg_group_kill(run->slot->group, NULL);
+    kill_the_rest(run);
     if (run->state <= RUN_RUNNING)
         decide(run); /* init went without a report: killed, by us or for memory */
     run->state = RUN_DONE;
@@ -369,9 +384,9 @@ static int prepare_cgroup(const struct run_env *env, struct slot *slot, const st
     struct cg_limits limits = {
         .memory_bytes =
             layers & LAYER_BIT(LAYER_CG_MEMORY) ? spec->limits.v[LIMIT_MEMORY] : UINT64_MAX,
-        /* init counts too */
-        .pids =
-            layers & LAYER_BIT(LAYER_CG_PIDS) ? spec->limits.v[LIMIT_PROCESSES] + 1 : UINT64_MAX,
+        .pids = layers & LAYER_BIT(LAYER_CG_PIDS)
+                    ? spec->limits.v[LIMIT_PROCESSES] + own_processes(env)
+                    : UINT64_MAX,
         .cpu_weight = 100,
     };
     return cg_group_prepare(slot->group, &limits, err);
@@ -384,6 +399,7 @@ static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, 
     const struct run_env *env = run->env;
     struct slot *slot = run->slot;
     struct plan_facts facts = {
+        .launcher = env->launcher,
         .available = env->available,
         .cgroup_clone_fd = slot->group ? cg_group_clone_fd(slot->group) : -1,
         .mount_fd = slot->mount_fd,
@@ -450,7 +466,8 @@ int run_start(const struct run_env *env, const struct run_events *events, struct
     run->facts.limits = spec->limits;
     run->facts.policy = spec->policy;
     run->result.timing.slot = slot_us;
-    snprintf(run->result.launcher, sizeof(run->result.launcher), "%s", env->launcher);
+    snprintf(run->result.launcher, sizeof(run->result.launcher), "%s",
+             sbx_launcher_name(env->launcher));
 
     int r = prepare_cgroup(env, slot, spec, err);
     if (r == 0)

@@ -44,7 +44,7 @@ struct run_env {
     unsigned cpus;
     const char *const *masks;
     bool tmpfs_owner, proc, notify;
-    const char *launcher;
+    enum sbx_launcher launcher;
     const struct sbx_filter *filters; /* by policy: [0] plain, [1] no-subprocess */
 };
 

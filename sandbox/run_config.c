@@ -45,7 +45,10 @@ int run_config_build(const struct run_env *env, const struct slot *slot,
         (fds[SPAWN_FD_IN] >= 0 && tree ? INIT_FILES_IN : 0) |
         (spec->collect && tree ? INIT_COLLECT : 0) | (spec->terminal ? INIT_TERMINAL : 0) |
         (layers & LAYER_BIT(LAYER_PID_NS) ? INIT_OWN_PID_NS : 0) | (env->notify ? INIT_NOTIFY : 0) |
-        (layers & LAYER_BIT(LAYER_SLOT_UID) ? 0 : INIT_SAME_UID) | (tree ? INIT_WORKSPACE : 0);
+        (layers & LAYER_BIT(LAYER_SLOT_UID) && env->launcher == SBX_LAUNCHER_NATIVE
+             ? 0
+             : INIT_SAME_UID) |
+        (tree ? INIT_WORKSPACE : 0);
     memcpy(config.errno_of, filter->errno_of, sizeof(filter->errno_of));
     memcpy(config.op_of, filter->op_of, sizeof(config.op_of));
 

@@ -104,6 +104,14 @@ static int set_spawner(struct spawner_config *c, const char *key, const char *va
         return set_missing(&n->allow_missing, value, err);
     if (strcmp(key, "uid_base") == 0)
         return set_u32(&n->uid_base, value, 65536, INT_MAX - NODE_UID_COUNT, err);
+    if (strcmp(key, "launcher") == 0 && strcmp(value, "bwrap") == 0) {
+        n->launcher = SBX_LAUNCHER_BWRAP;
+        return 0;
+    }
+    if (strcmp(key, "launcher") == 0 && strcmp(value, "native") == 0)
+        return 0;
+    if (strcmp(key, "launcher") == 0)
+        return err_set(err, -EINVAL, "launcher: must be native or bwrap");
     if (strcmp(key, "processes") != 0)
         return err_set(err, -EINVAL, "there is no key '%.40s' in [spawner]", key);
     r = config_u64(value, 0, 4194304, &number, err);

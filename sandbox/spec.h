@@ -23,6 +23,11 @@ enum sbx_policy {
 
 enum sbx_launcher { SBX_LAUNCHER_NATIVE, SBX_LAUNCHER_BWRAP };
 
+static inline const char *sbx_launcher_name(enum sbx_launcher launcher)
+{
+    return launcher == SBX_LAUNCHER_BWRAP ? "bwrap" : "native";
+}
+
 /*
  * A host path shown inside. Never part of a request: binds come from the operator's configuration
  * or the command line of `cloister sandbox run`, and are part of every slot's mount tree (node.h).

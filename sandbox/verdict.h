@@ -21,11 +21,11 @@ enum end_cause {
 
 struct verdict_facts {
     enum end_cause cause;
-    bool have_status;   /* init reported how the main process ended */
-    int status;         /* wait status */
-    bool no_program;    /* never executed: the caller's words are in err */
-    struct cg_stats cg; /* all zero without cgroups */
-    bool tree_cpu_counted;  /* cg has the CPU time of the whole tree */
+    bool have_status;      /* init reported how the main process ended */
+    int status;            /* wait status */
+    bool no_program;       /* never executed: the caller's words are in err */
+    struct cg_stats cg;    /* all zero without cgroups */
+    bool tree_cpu_counted; /* cg has the CPU time of the whole tree */
     struct limits limits;
     uint32_t policy; /* enum sbx_policy */
     uint32_t refusals[REFUSAL_COUNT];
