@@ -74,6 +74,8 @@ static const char *path_wrong(const char *path, size_t len)
     for (size_t i = 0; i <= len; i++) {
         if (i < len && path[i] == 0)
             return "a path has a NUL byte in it";
+        if (i < len && is_control(path[i]))
+            return "a path has a control character in it";
         if (i < len && path[i] != '/')
             continue;
         size_t part = i - start;

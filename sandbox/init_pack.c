@@ -65,12 +65,6 @@ static int put_record(struct pack *p, const struct record *record)
     return r < 0 ? r : put(p, record->path, len);
 }
 
-static int is_control(char c)
-{
-    return (unsigned char)c < 0x20 || c == 0x7f;
-}
-
-/* The contract's paths have none: a name may end in a terminal or in a log. */
 static int has_control(const char *path)
 {
     while (*path && !is_control(*path))

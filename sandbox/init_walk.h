@@ -15,6 +15,12 @@ int open_beneath(int dir_fd, const char *path, int flags, unsigned mode);
 /** fault_set() - words and, if @path is not NULL, a path made printable. Return: @code. */
 int fault_set(struct files_fault *fault, int code, const char *words, const char *path);
 
+/* The contract's paths have none: a name may end in a terminal or in a log. */
+static inline int is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
 /** wait_ready() - for a descriptor that said EAGAIN. */
 void wait_ready(int fd, short events);
 
