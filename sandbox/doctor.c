@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -238,6 +239,9 @@ static void look_at_host(struct doctor_facts *facts)
         pattern[strcspn(pattern, "\n")] = '\0';
         copy_text(facts->core_pattern, sizeof(facts->core_pattern), pattern);
     }
+
+    struct rlimit core;
+    facts->core_limit_zero = getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0;
 
     struct passwd *entry = getpwuid(facts->uid);
     if (entry)

@@ -56,6 +56,8 @@ struct doctor_facts {
     uint64_t swap_bytes, memory_bytes;
     unsigned cpus;
     char core_pattern[DOCTOR_TEXT_MAX];
+    bool core_limit_zero; /* our hard RLIMIT_CORE: programs can't get the 1 that keeps the handler
+                             away */
     char runtime[DOCTOR_RUNTIME_COUNT][80]; /* first line of --version; empty: not found */
     char grpc[80];                          /* version of libgrpc; empty: not found */
     char bwrap[80];

@@ -229,13 +229,17 @@ static void judge_host(const struct doctor_facts *facts, struct doctor_report *r
         remedy(add(report, "swap", DOCTOR_NOTE, "%" PRIu64 " MiB", facts->swap_bytes >> 20),
                "memory limits count swap too, so nothing leaks; but programs may stall: swapoff -a "
                "makes runs even, and keeps their data off the disk");
-    if (facts->core_pattern[0] == '|')
-        remedy(
-            add(report, "core-pattern", DOCTOR_NOTE, "%s", facts->core_pattern),
-            "a crash anywhere starts that program as root on the host, outside of any sandbox, and "
-            "feeds it the crashed program's memory; better: sysctl -w kernel.core_pattern=core");
-    else
+    if (facts->core_pattern[0] != '|')
         add(report, "core-pattern", DOCTOR_OK, "%s", facts->core_pattern);
+    else if (facts->core_limit_zero)
+        remedy(add(report, "core-pattern", DOCTOR_SHORTFALL, "%s", facts->core_pattern),
+               "a program that crashes starts this handler as root on the host: sysctl -w "
+               "kernel.core_pattern=core, or a hard core limit of at least 1 (LimitCORE=1)");
+    else
+        remedy(add(report, "core-pattern", DOCTOR_NOTE, "%s", facts->core_pattern),
+               "a crash starts this handler as root on the host; sandboxed programs are kept from "
+               "it by "
+               "RLIMIT_CORE=1, but kernel.core_pattern=core is safer still");
 }
 
 static void judge_programs(const struct doctor_facts *facts, struct doctor_report *report)

@@ -21,12 +21,13 @@
 
 #include "base/err.h"
 
-#define X32_BIT    UINT32_C(0x40000000)
-#define RANGES_MAX (SBX_FILTER_NR_MAX + 8)
-#define JUMP_MAX   255
-#define RETS_MAX   32
+#define X32_BIT     UINT32_C(0x40000000)
+#define RANGES_MAX  (SBX_FILTER_NR_MAX + 8)
+#define JUMP_MAX    255
+#define RETS_MAX    32
 
-#define ARG_LOW(i) ((uint32_t)(offsetof(struct seccomp_data, args) + 8U * (i)))
+#define ARG_LOW(i)  ((uint32_t)(offsetof(struct seccomp_data, args) + 8U * (i)))
+#define ARG_HIGH(i) (ARG_LOW(i) + 4U)
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ARG_LOW: the low half comes first");
 
 /* The numbers from `first` up to the next range's: either one answer, or one call with a snippet.
@@ -120,12 +121,13 @@ static size_t put_load(struct emitter *e, const struct policy_cond *cond)
 {
     if (cond->mask != UINT32_MAX)
         put(e, BPF_ALU | BPF_AND | BPF_K, 0, 0, cond->mask);
-    return put(e, BPF_LD | BPF_W | BPF_ABS, 0, 0, ARG_LOW(cond->index));
+    return put(e, BPF_LD | BPF_W | BPF_ABS, 0, 0,
+               cond->high ? ARG_HIGH(cond->index) : ARG_LOW(cond->index));
 }
 
 static bool same_load(const struct policy_cond *a, const struct policy_cond *b)
 {
-    return a->index == b->index && a->mask == b->mask;
+    return a->index == b->index && a->high == b->high && a->mask == b->mask;
 }
 
 /* Neighbouring cases that agree in their first @depth conditions; @fail: where to go if none

@@ -65,7 +65,11 @@ static int apply_rlimits(const struct init_config *c)
     int r = set_limit(RLIMIT_CPU, c->cpu_s, c->cpu_s + 1);
     r = r < 0 ? r : set_limit(RLIMIT_FSIZE, c->file_size, c->file_size);
     r = r < 0 ? r : set_limit(RLIMIT_NOFILE, c->open_files, c->open_files);
-    r = r < 0 ? r : set_limit(RLIMIT_CORE, 0, 0);
+    if (r == 0) {
+        /* 1, not 0: it alone also keeps the kernel from starting a core_pattern's program. */
+        r = set_limit(RLIMIT_CORE, 1, 1);
+        r = r == -EPERM ? set_limit(RLIMIT_CORE, 0, 0) : r; /* our own hard limit is 0 already */
+    }
     r = r < 0 ? r : set_limit(RLIMIT_MEMLOCK, 0, 0);
     return r < 0 ? r : set_limit(RLIMIT_STACK, 8 * MIB, 64 * MIB);
 }

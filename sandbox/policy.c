@@ -29,6 +29,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -114,11 +115,10 @@ static const struct group groups[] = {
      NAMES("getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups",
            "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups",
            "setfsuid", "setfsgid", "capget", "capset", "uname", "sysinfo", "getrusage", "getrlimit",
-           "setrlimit", "prlimit64", "getcpu", "getrandom", "getpriority", "setpriority",
-           "ioprio_get", "ioprio_set", "sched_getaffinity", "sched_setaffinity", "sched_getparam",
-           "sched_setparam", "sched_getscheduler", "sched_setscheduler", "sched_getattr",
-           "sched_setattr", "sched_get_priority_max", "sched_get_priority_min",
-           "sched_rr_get_interval")},
+           "getcpu", "getrandom", "getpriority", "setpriority", "ioprio_get", "ioprio_set",
+           "sched_getaffinity", "sched_setaffinity", "sched_getparam", "sched_setparam",
+           "sched_getscheduler", "sched_setscheduler", "sched_getattr", "sched_setattr",
+           "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval")},
     /* Sockets that exist, and IPC (both namespaces are the sandbox's own). */
     {{NULL, ALLOW, 0, NULL},
      NAMES("bind", "listen", "accept", "accept4", "connect", "shutdown", "getsockname",
@@ -155,11 +155,15 @@ static const struct group groups[] = {
 
 #define IS(index, v)                                                                               \
     {                                                                                              \
-        index, UINT32_MAX, (uint32_t)(v)                                                           \
+        index, UINT32_MAX, (uint32_t)(v), false                                                    \
+    }
+#define IS_HIGH(index, v)                                                                          \
+    {                                                                                              \
+        index, UINT32_MAX, (uint32_t)(v), true                                                     \
     }
 #define MASKED(index, mask, v)                                                                     \
     {                                                                                              \
-        index, (uint32_t)(mask), (uint32_t)(v)                                                     \
+        index, (uint32_t)(mask), (uint32_t)(v), false                                              \
     }
 #define CASES(cases) (uint16_t)(sizeof(cases) / sizeof((cases)[0])), cases
 
@@ -253,6 +257,39 @@ static const struct policy_case personality_cases[] = {
     {1, {IS(0, UINT32_MAX)}, ALLOW},
 };
 
+/*
+ * Core dumps: no limit but exactly 1 keeps the kernel from starting a host's handler (core_pattern
+ * with a pipe), which is root and outside. Init has set it; a program that sets it, to whatever, is
+ * told yes.
+ */
+static const struct policy_case setrlimit_cases[] = {
+    {1, {IS(0, RLIMIT_CORE)}, QUIET(0)},
+};
+
+#define LIMIT(resource)                                                                            \
+    {                                                                                              \
+        1, {IS(1, resource)}, ALLOW                                                                \
+    }
+
+static const struct policy_case prlimit_cases[] = {
+    LIMIT(RLIMIT_CPU),
+    LIMIT(RLIMIT_FSIZE),
+    LIMIT(RLIMIT_DATA),
+    LIMIT(RLIMIT_STACK),
+    LIMIT(RLIMIT_RSS),
+    LIMIT(RLIMIT_NPROC),
+    LIMIT(RLIMIT_NOFILE),
+    LIMIT(RLIMIT_MEMLOCK),
+    LIMIT(RLIMIT_AS),
+    LIMIT(RLIMIT_LOCKS),
+    LIMIT(RLIMIT_SIGPENDING),
+    LIMIT(RLIMIT_MSGQUEUE),
+    LIMIT(RLIMIT_NICE),
+    LIMIT(RLIMIT_RTPRIO),
+    LIMIT(RLIMIT_RTTIME),
+    {3, {IS(1, RLIMIT_CORE), IS(2, 0), IS_HIGH(2, 0)}, ALLOW}, /* only asks */
+};
+
 #define PRCTL(option)                                                                              \
     {                                                                                              \
         1, {IS(0, option)}, ALLOW                                                                  \
@@ -318,6 +355,8 @@ static const struct policy_rule by_args[] = {
     {"seccomp", REFUSE(REFUSAL_OTHER), CASES(seccomp_cases)},
     {"personality", REFUSE(REFUSAL_OTHER), CASES(personality_cases)},
     {"prctl", QUIET(EINVAL), CASES(prctl_cases)},
+    {"setrlimit", ALLOW, CASES(setrlimit_cases)},
+    {"prlimit64", QUIET(0), CASES(prlimit_cases)},
 };
 
 /* In place of the rules above. The first exec needs execve; to replace oneself starts nothing. */

@@ -3,11 +3,12 @@
  * What a program may ask of the kernel, as data: one rule per system call name. filter_emit.c turns
  * it into BPF, the unit test turns it into a libseccomp filter and compares. Internal to sandbox/.
  *
- * Arguments are compared in their lower 32 bits only, under a mask. Every argument that a rule
+ * Arguments are compared in their lower 32 bits, under a mask. Every number that a rule
  * looks at is an int, an unsigned int or (clone) cut to 32 bits by the kernel itself: comparing all
  * 64 bits would let ioctl(fd, TIOCSTI | 1 << 32) pass as another request.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,13 +27,14 @@ struct policy_action {
 
 #define POLICY_CONDS_MAX 3
 
-/* (arg[index] & mask) == value */
+/* (arg[index] & mask) == value; the same of its upper half with @high, for what is a pointer */
 struct policy_cond {
     uint8_t index;
     uint32_t mask, value;
+    bool high;
 };
 
-/* All of its conditions, then the action. At most one condition per argument. */
+/* All of its conditions, then the action. At most one condition per half of an argument. */
 struct policy_case {
     uint8_t n_conds;
     struct policy_cond conds[POLICY_CONDS_MAX];

@@ -174,7 +174,7 @@ static void an_ordinary_user_needs_a_uid_range_and_its_tools(void **state)
     assert_only_shortfall(&facts, "uid-range");
 }
 
-static void a_core_pipe_is_explained_but_no_shortfall(void **state)
+static void a_core_pipe_is_a_shortfall_only_when_programs_reach_it(void **state)
 {
     (void)state;
     struct doctor_facts facts = good_host();
@@ -185,6 +185,9 @@ static void a_core_pipe_is_explained_but_no_shortfall(void **state)
     const struct doctor_check *check = find(&report, "core-pattern");
     assert_int_equal(check->state, DOCTOR_NOTE);
     assert_non_null(strstr(check->remedy, "root on the host"));
+
+    facts.core_limit_zero = true;
+    assert_only_shortfall(&facts, "core-pattern");
 }
 
 static void absent_runtimes_are_notes_and_absent_grpc_is_a_shortfall(void **state)
@@ -224,7 +227,7 @@ int main(void)
         cmocka_unit_test(no_cgroups_at_all_is_one_shortfall),
         cmocka_unit_test(userns_switches_concern_ordinary_users_only),
         cmocka_unit_test(an_ordinary_user_needs_a_uid_range_and_its_tools),
-        cmocka_unit_test(a_core_pipe_is_explained_but_no_shortfall),
+        cmocka_unit_test(a_core_pipe_is_a_shortfall_only_when_programs_reach_it),
         cmocka_unit_test(absent_runtimes_are_notes_and_absent_grpc_is_a_shortfall),
         cmocka_unit_test(this_host_can_be_examined),
     };

@@ -24,6 +24,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -116,6 +117,20 @@ static void reference_plain(const struct policy_rule *const *of_nr, struct polic
     reference_export(ctx, ret);
 }
 
+/* libseccomp takes one comparison per argument: two halves become one of 64 bits. */
+static void add_condition(struct scmp_arg_cmp *compare, unsigned *n, const struct policy_cond *cond)
+{
+    unsigned shift = cond->high ? 32 : 0;
+    uint64_t mask = (uint64_t)cond->mask << shift, value = (uint64_t)cond->value << shift;
+    for (unsigned i = 0; i < *n; i++)
+        if (compare[i].arg == cond->index) {
+            compare[i].datum_a |= mask;
+            compare[i].datum_b |= value;
+            return;
+        }
+    compare[(*n)++] = SCMP_CMP(cond->index, SCMP_CMP_MASKED_EQ, mask, value);
+}
+
 /* One call that is. */
 static void reference_by_args(int nr, const struct policy_rule *rule, bool quiet,
                               struct program *ret)
@@ -125,12 +140,12 @@ static void reference_by_args(int nr, const struct policy_rule *rule, bool quiet
     for (size_t i = 0; i < rule->n_cases; i++) {
         const struct policy_case *c = &rule->cases[i];
         struct scmp_arg_cmp compare[POLICY_CONDS_MAX];
+        unsigned n = 0;
         for (size_t j = 0; j < c->n_conds; j++)
-            compare[j] = SCMP_CMP(c->conds[j].index, SCMP_CMP_MASKED_EQ, c->conds[j].mask,
-                                  c->conds[j].value);
+            add_condition(compare, &n, &c->conds[j]);
         uint32_t action = scmp_action(c->action, quiet);
         assert_int_not_equal(action, otherwise);
-        assert_int_equal(seccomp_rule_add_array(ctx, action, nr, c->n_conds, compare), 0);
+        assert_int_equal(seccomp_rule_add_array(ctx, action, nr, n, compare), 0);
     }
     reference_export(ctx, ret);
 }
@@ -294,8 +309,10 @@ static void long_program_equals_libseccomps(void **state)
 {
     (void)state;
     static const struct policy_case cases[] = {
-        {2, {{0, UINT32_MAX, 7}, {1, 0xf0, 0x10}}, {POLICY_ALLOW, 0}},
-        {1, {{0, UINT32_MAX, 9}}, {POLICY_ERRNO, EBUSY}},
+        {2,
+         {{.index = 0, .mask = UINT32_MAX, .value = 7}, {.index = 1, .mask = 0xf0, .value = 0x10}},
+         {POLICY_ALLOW, 0}},
+        {1, {{.index = 0, .mask = UINT32_MAX, .value = 9}}, {POLICY_ERRNO, EBUSY}},
     };
     static const struct policy_rule allow = {NULL, {POLICY_ALLOW, 0}, 0, NULL};
     static const struct policy_rule refuse = {NULL, {POLICY_REFUSE, REFUSAL_KERNEL}, 0, NULL};
@@ -316,8 +333,8 @@ static void too_long_a_program_is_a_fault(void **state)
 {
     (void)state;
     static const struct policy_case cases[] = {
-        {1, {{0, 0xff, 7}}, {POLICY_ALLOW, 0}},
-        {1, {{1, 0xff, 9}}, {POLICY_ALLOW, 0}},
+        {1, {{.index = 0, .mask = 0xff, .value = 7}}, {POLICY_ALLOW, 0}},
+        {1, {{.index = 1, .mask = 0xff, .value = 9}}, {POLICY_ALLOW, 0}},
     };
     static const struct policy_rule judge = {"x", {POLICY_REFUSE, REFUSAL_OTHER}, 2, cases};
     struct filter_plan plan = {.arch = ARCH_NATIVE, .missing = {POLICY_ERRNO, ENOSYS}};
@@ -366,6 +383,12 @@ static void judges_by_argument(void **state)
         {SYS_clone, CLONE_NEWCGROUP, 0, 0, NOTIF},
         {SYS_clone, CLONE_NEWPID | HIGH, 0, 0, NOTIF},
         {SYS_clone3, 0, 0, 0, FAILS(ENOSYS)},
+        {SYS_setrlimit, RLIMIT_CORE, 0x1000, 0, FAILS(0)},
+        {SYS_setrlimit, RLIMIT_NOFILE, 0x1000, 0, yes},
+        {SYS_prlimit64, 0, RLIMIT_CORE, 0, yes},
+        {SYS_prlimit64, 0, RLIMIT_CORE, 0x1000, FAILS(0)},
+        {SYS_prlimit64, 0, RLIMIT_CORE, HIGH, FAILS(0)},
+        {SYS_prlimit64, 0, RLIMIT_NOFILE, 0x1000, yes},
         {SYS_ioctl, 0, TIOCGWINSZ, 0, yes},
         {SYS_ioctl, 0, TIOCSCTTY, 0, yes},
         {SYS_ioctl, 0, TIOCSTI, 0, NOTIF},
