@@ -59,7 +59,8 @@ static int open_archive(struct intake *in, int fd, struct err *err)
     in->archive = archive_read_new();
     if (!in->archive)
         return err_set(err, -ENOMEM, "archive: %m");
-    archive_read_support_format_zip(in->archive);
+    /* By its directory at the end, which a cut archive does not have. */
+    archive_read_support_format_zip_seekable(in->archive);
     archive_read_support_format_tar(in->archive);
     archive_read_support_filter_gzip(in->archive);
     archive_read_support_filter_xz(in->archive);

@@ -252,7 +252,9 @@ int gw_password_change(struct gw_people *people, const struct gw_actor *actor, c
     if (r)
         return r;
     db_exec(tx, SQL_ACCOUNT_PASSWORD, DB_T(fresh), DB_I(0), DB_T(actor->account));
-    gw_sessions_end(tx, actor->account, NULL, &ended);
+    /* This session goes on under a new token; the connection that asks for it may stay. */
+    gw_sessions_end(tx, actor->account, actor->session, &ended);
+    db_exec(tx, SQL_SESSION_END_ONE, DB_T(actor->session), DB_T(actor->account));
     gw_session_start(tx, actor->account, agent, actor, ret_token);
     AUDIT(tx, actor, .action = AUDIT_PASSWORD_CHANGE, .object = actor->account);
     r = db_commit(&tx, err);

@@ -113,7 +113,8 @@ static int keys_list(struct gw_request *req, struct gw_response *res, struct err
 {
     const struct gw_actor actor = rest_actor(req);
     json_t *items = NULL;
-    return rest_list(res, gw_keys_list(req->context->people, &actor, &items, err), items, err);
+    int r = gw_keys_list(req->context->people, &actor, &items, err);
+    return rest_list(res, r, items, err);
 }
 
 /* "scopes": ["read", "write"] */

@@ -9,8 +9,8 @@ static int workspaces_list(struct gw_request *req, struct gw_response *res, stru
 {
     const struct gw_actor actor = rest_actor(req);
     json_t *items = NULL;
-    return rest_list(res, gw_workspaces_list(req->context->files, &actor, NULL, &items, err), items,
-                     err);
+    int r = gw_workspaces_list(req->context->files, &actor, NULL, &items, err);
+    return rest_list(res, r, items, err);
 }
 
 static int course_workspaces(struct gw_request *req, struct gw_response *res, struct err *err)
