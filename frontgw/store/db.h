@@ -111,7 +111,8 @@ int db_exec_args(struct db_tx *tx, enum db_statement id, const struct db_arg *ar
 #define DB_N_ARGS_(...) (sizeof(DB_ARGS_(__VA_ARGS__)) / sizeof(struct db_arg) - 1)
 #define DB_CHECK_(id, ...)                                                                         \
     _Static_assert(DB_N_ARGS_(__VA_ARGS__) == id##_N, "wrong number of arguments for " #id)
-/** db_query() - begin a result; @id is written out (SQL_...), arguments are DB_T, DB_I, DB_B in the statement's order. */
+/** db_query() - begin a result; @id is written out (SQL_...), arguments are DB_T, DB_I, DB_B in the
+ * statement's order. */
 #define db_query(tx, id, rows, ...)                                                                \
     ({                                                                                             \
         DB_CHECK_(id, __VA_ARGS__);                                                                \
