@@ -373,6 +373,17 @@ static int prepare(struct inner *inner, struct err *err)
     return r;
 }
 
+/* Instead of hello: why there will be none. The client has the words, so stderr need not have them
+ * too. */
+static void say_sorry(const struct inner *inner, const struct err *err)
+{
+    uint8_t buf[sizeof(*err) + 64];
+    int n = spawn_wire_event_write(buf, sizeof(buf), SPAWN_REFUSED, 0, err, sizeof(*err));
+    int fd = inner->client > 0 ? inner->client : INNER_FD_CLIENT;
+    if (n < 0 || fd_send(fd, buf, (size_t)n, NULL, 0) < 0)
+        fprintf(stderr, "cloister-spawner: %s\n", err->text);
+}
+
 /* Every sandbox ends with us: init's control socket closes, and U's pid namespace with its pid 1.
  */
 int node_inner_main(void)
@@ -380,8 +391,11 @@ int node_inner_main(void)
     static struct inner inner;
     struct err err = {0};
     int r = prepare(&inner, &err);
-    if (r == 0)
-        r = loop_run(inner.loop, &err);
+    if (r < 0) {
+        say_sorry(&inner, &err);
+        return 1;
+    }
+    r = loop_run(inner.loop, &err);
     if (r < 0) {
         fprintf(stderr, "cloister-spawner: %s\n", err.text);
         return 1;

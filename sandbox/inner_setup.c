@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/inner.h"
+#include "sandbox/stage.h"
 
 extern const char sbx_init_image[], sbx_init_image_end[];
 
@@ -225,6 +226,8 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
     r = check_missing(config, ret_env->missing, err);
     if (r == 0 && (config->layers & LAYER_BIT(LAYER_UTS_NS)) && sethostname("cloister", 8) < 0)
         r = err_set(err, -errno, "layer uts-namespace: sethostname: %m");
+    if (r == 0 && !config->staging[0])
+        r = stage_build(ret_config, err);
     if (r == 0 && (config->layers & LAYER_BIT(LAYER_MOUNT_NS)))
         r = base_tree_build(config, err);
     if (r == 0)

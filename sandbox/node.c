@@ -84,7 +84,10 @@ static int make_tree(struct node *node, struct err *err)
     c->cgroups[0] = 0;
     if (!(c->layers & layers & ~c->allow_missing))
         return 0;
-    return err_set(err, r, "layers cgroup-memory, cgroup-pids, cgroup-cpu: %s", why.text);
+    return err_set(err, r,
+                   "layers cgroup-memory, cgroup-pids and cgroup-cpu can't be had: %s "
+                   "(--allow-missing LAYER goes on without one; `cloister doctor` says more)",
+                   why.text);
 }
 
 /* Everything below runs in the private mount namespace until come_home(). */

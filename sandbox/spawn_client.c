@@ -112,6 +112,12 @@ static int await_hello(struct spawn_client *c, struct err *err)
     if (r < 0)
         return r;
     fd_close(m.fd);
+    struct err sorry;
+    if (r > 0 && m.type == SPAWN_REFUSED && take_struct(&m.payload, &sorry, sizeof(sorry)) == 0) {
+        if (err)
+            *err = sorry;
+        return sorry.code < 0 ? sorry.code : -EPERM;
+    }
     if (r == 0 || m.type != SPAWN_HELLO || take_struct(&m.payload, &c->node, sizeof(c->node)) < 0)
         return err_set(err, -EPIPE, "the spawner did not say hello");
     return 0;

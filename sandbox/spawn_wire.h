@@ -26,7 +26,7 @@ enum spawn_type {
     SPAWN_QUERY_NODE,
     SPAWN_STARTED, /* spawner -> client; with the PTY's master for a terminal */
     SPAWN_RESULT,  /* struct run_result */
-    SPAWN_REFUSED, /* struct err */
+    SPAWN_REFUSED, /* struct err; run 0 instead of hello: the spawner can't start */
     SPAWN_USAGE,   /* struct run_usage, u32 waits */
     SPAWN_NODE_STATS,
 };

@@ -37,7 +37,7 @@ struct supervisor {
     pid_t service_pid;
     int service_pidfd;
     int signals, lock;
-    uint64_t pause_ms, started_ms;
+    uint64_t pause_ms, started_ms, restarts;
 };
 
 static int start_both(struct supervisor *s, struct err *err)
@@ -100,6 +100,16 @@ static bool pause_before_restart(struct supervisor *s)
     return false;
 }
 
+/* A spawner that gives up by itself, at its first start, will not do better at the next. */
+static bool gave_up(const struct supervisor *s)
+{
+    siginfo_t info = {0};
+    if (s->restarts ||
+        waitid(P_PID, (id_t)node_inner_pid(s->node), &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return false;
+    return info.si_pid && info.si_code == CLD_EXITED && info.si_status != 0;
+}
+
 /* Waits until one of the two is gone (0), or the operator wants the end (1). */
 static int watch(struct supervisor *s)
 {
@@ -147,6 +157,12 @@ static int supervise(struct supervisor *s, struct err *err)
             stop_service(s);
             break;
         }
+        if (gave_up(s)) {
+            reap_service(s); /* it has logged the spawner's words */
+            r = err_set(err, -ECANCELED, "the spawner can't start; why is in the line before");
+            break;
+        }
+        s->restarts++;
         signal_service(s, SIGKILL);
         reap_service(s);
         stop = pause_before_restart(s);
@@ -156,7 +172,8 @@ static int supervise(struct supervisor *s, struct err *err)
             reap_service(s);
             stop = pause_before_restart(s);
         }
-        r = 0;
+        if (stop)
+            r = 0;
     }
     signal_service(s, SIGKILL);
     reap_service(s);

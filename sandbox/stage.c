@@ -118,7 +118,7 @@ int stage_build(struct node_config *config, struct err *err)
         r = make_dirs(staging, "base", err);
     if (r == 0)
         r = make_dirs(staging, "binds", err);
-    if (r == 0)
+    if (r == 0 && config->own_dev)
         r = make_devices(staging, config, err);
     if (r == 0)
         r = make_binds(staging, config, err);
