@@ -28,6 +28,7 @@
 
 #define SPAWN_FD_VARIABLE "CLOISTER_SPAWN_FD"
 #define NODE_EVERY_US     UINT64_C(2000000)
+#define DRAIN_EVERY_US    UINT64_C(50000)
 #define LAST_WORDS_STEPS  20 /* of 10 ms, for statuses to leave */
 
 enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_CONFIG = 2, EXIT_START = 3 };
@@ -35,6 +36,7 @@ enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_CONFIG = 2, EXIT_START = 3 };
 static struct exs_config config;
 static struct exs exs = {.config = &config};
 static struct loop_timer drain_timer;
+static uint64_t drain_until_us;
 
 static void set_health(bool serving)
 {
@@ -42,6 +44,12 @@ static void set_health(bool serving)
                                            "cloister.exec.v1.Node"};
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
         rpc_server_health(exs.rpc, services[i], serving);
+}
+
+static void on_drained(void *arg)
+{
+    (void)arg;
+    loop_stop(exs.loop);
 }
 
 /* ---- the spawner ---- */
@@ -53,6 +61,7 @@ static void on_lost(void *arg, const struct err *err)
     exs.lost = true;
     exs.ready = false;
     set_health(false);
+    rpc_server_drain(exs.rpc, on_drained, NULL);
     rpc_server_cancel_all(exs.rpc);
     loop_stop(exs.loop);
 }
@@ -91,16 +100,17 @@ static int connect_spawner(struct err *err)
 
 /* ---- signals ---- */
 
-static void on_drained(void *arg)
+/* gRPC ends its shutdown when the last connection closes, and an idle client may never close its
+ * own: when no call is left, or time is up, they are closed here. */
+static void on_drain_tick(struct loop_timer *timer)
 {
-    (void)arg;
-    loop_stop(exs.loop);
-}
-
-static void on_drain_over(struct loop_timer *timer)
-{
-    (void)timer;
-    rpc_server_cancel_all(exs.rpc);
+    struct rpc_server_stats stats;
+    rpc_server_stats(exs.rpc, &stats);
+    uint64_t now = clock_us();
+    if (stats.calls == 0 || now >= drain_until_us)
+        rpc_server_cancel_all(exs.rpc);
+    else
+        loop_timer_set(exs.loop, timer, now + DRAIN_EVERY_US, on_drain_tick);
 }
 
 static void on_signal(struct loop *loop, int signo, void *arg)
@@ -116,8 +126,9 @@ static void on_signal(struct loop *loop, int signo, void *arg)
              LOG_U64("drain_ms", config.drain_ms));
     set_health(false);
     exs_drain(&exs);
-    loop_timer_set(loop, &drain_timer, clock_us() + config.drain_ms * 1000, on_drain_over);
     rpc_server_drain(exs.rpc, on_drained, NULL);
+    drain_until_us = clock_us() + config.drain_ms * 1000;
+    loop_timer_set(loop, &drain_timer, clock_us() + DRAIN_EVERY_US, on_drain_tick);
 }
 
 static int catch_signals(struct err *err)

@@ -291,6 +291,10 @@ static void on_tick(struct loop_timer *timer)
     n->waiting = !rpc_call_writable(n->call);
     if (n->waiting)
         return;
+    if (n->exs->draining) {
+        rpc_call_finish_code(n->call, RPC_UNAVAILABLE, "the service is being shut down");
+        return;
+    }
     if (!fill_stats(n, &arena, &out) || rpc_call_send(n->call, &out.base) < 0)
         rpc_call_finish_code(n->call, RPC_RESOURCE_EXHAUSTED, "no memory for the answer");
     else
