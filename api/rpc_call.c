@@ -172,10 +172,10 @@ void rpc_call_read(struct rpc_call *call)
     call->reading = call_start(call, &op, 1, &call->read_tag, on_read);
 }
 
-static void call_deliver(struct rpc_call *call)
+static void call_deliver(struct rpc_call *call, grpc_byte_buffer *message)
 {
     grpc_byte_buffer_reader reader;
-    if (!grpc_byte_buffer_reader_init(&reader, call->incoming)) {
+    if (!grpc_byte_buffer_reader_init(&reader, message)) {
         rpc_call_finish_code(call, RPC_INTERNAL, "the message cannot be read");
         return;
     }
@@ -199,16 +199,17 @@ static void call_half_closed(struct rpc_call *call)
 static void on_read(struct rpc_tag *tag, bool ok)
 {
     struct rpc_call *call = container_of(tag, struct rpc_call, read_tag);
+    grpc_byte_buffer *message = call->incoming; /* the handler may begin to read the next one */
+    call->incoming = NULL;
     call->tags--;
     call->reading = false;
     if (!call->over && !call->finishing && ok) {
-        if (call->incoming)
-            call_deliver(call);
+        if (message)
+            call_deliver(call, message);
         else
             call_half_closed(call);
     }
-    grpc_byte_buffer_destroy(call->incoming);
-    call->incoming = NULL;
+    grpc_byte_buffer_destroy(message);
     call_settle(call);
 }
 
