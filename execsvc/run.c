@@ -59,7 +59,7 @@ static int read_request(struct run *run, const uint8_t *bytes, size_t len,
         return 0;
     rpc_status_of_fault(&fault.err, status);
     if (*fault.field)
-        rpc_status_field(status, "%s%s", run->interactive ? "start." : "", fault.field);
+        rpc_status_field(status, "%s", fault.field);
     return r;
 }
 
@@ -123,6 +123,11 @@ int run_new(struct exs *exs, const char *tenant, const uint8_t *bytes, size_t le
         r = run_resolve(run, status);
     if (r == 0 && (r = prepare(run, tenant)) < 0)
         rpc_status_set(status, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for the request");
+    if (r < 0 && interactive && *status->field) {
+        char field[RPC_FIELD_MAX];
+        snprintf(field, sizeof(field), "%s", status->field);
+        rpc_status_field(status, "start.%s", field);
+    }
     if (r < 0) {
         exs->stats.refused_bad++;
         run_free(run);
