@@ -23,8 +23,7 @@ extern const char sbx_init_image[], sbx_init_image_end[];
 
 /* What init is executed with: to become the slot's uid, to kill, to look at a terminal's readers
  * (/proc/PID/syscall is readable for its owner only). */
-#define INIT_CAPS                                                                                  \
-    (CAP(SETUID) | CAP(SETGID) | CAP(KILL) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH))
+#define INIT_CAPS (CAP(SETUID) | CAP(SETGID) | CAP(KILL) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH))
 /* What the spawner keeps: namespaces and mounts, lo of a new network, and what init gets. */
 #define SPAWNER_CAPS (INIT_CAPS | CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(NET_ADMIN))
 
