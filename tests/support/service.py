@@ -163,6 +163,10 @@ class Service:
             left.append(f"socket {self.socket}")
         return left
 
+    def discard(self):
+        """Of one that was never started."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def __enter__(self):
         try:
             return self.start()

@@ -1,0 +1,132 @@
+"""Clients that vanish, a service and a spawner that are killed, a drain: nothing is left, and it answers again."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from common import SLOW, Service, alive, main, wait_for
+
+SLEEPERS = "import subprocess, time\nps = [subprocess.Popen(['sleep', '60']) for _ in range(3)]\nprint('up', flush=True)\ntime.sleep(60)\n"
+
+
+class Life(unittest.TestCase):
+    def start(self, client, n):
+        calls = [client.interact(runtime="python3", files={"a.py": SLEEPERS}) for _ in range(n)]
+        for call in calls:
+            call.expect("up", 20)
+        return calls
+
+    def test_a_client_that_is_killed_takes_its_sandbox_along(self):
+        with Service() as service:
+            client = subprocess.Popen([sys.executable, "-c", (
+                f"import sys; sys.path.insert(0, {str(os.path.dirname(os.path.abspath(__file__)))!r})\n"
+                "from common import Client\n"
+                f"call = Client({str(service.socket)!r}).interact(runtime='python3', files={{'a.py': {SLEEPERS!r}}})\n"
+                "call.expect('up', 20)\nprint('running', flush=True)\ncall.end(60)\n")], stdout=subprocess.PIPE)
+            self.assertEqual(client.stdout.readline(), b"running\n")
+            self.assertGreaterEqual(len(service.sandbox_processes()), 5)
+            client.kill()
+            client.wait()
+            wait_for(lambda: not service.sandbox_processes(), 5, "the end of the sandbox")
+            client.stdout.close()
+            ended = wait_for(lambda: service.events("run.ended"), what="the log's word of it")
+            self.assertEqual(ended[-1]["verdict"], "CANCELLED")
+
+    def restarted(self, service, times, pids):
+        service.wait_ready(times)
+        self.assertFalse([pid for pid in pids if alive(pid)])
+        new = service.client()
+        run = new.run(runtime="python3", files={"a.py": "print('again')"})
+        new.close()
+        self.assertEqual((run.verdict, run.stdout), ("EXITED", b"again\n"), run)
+
+    def kill_in_the_middle(self, which):
+        with Service({"execsvc": {"running_max": 20}}) as service:
+            client = service.client()
+            calls = self.start(client, 20)
+            pids = service.processes()
+            self.assertGreaterEqual(len(pids), 100)
+            begun = time.monotonic()
+            os.kill(service.pids()[which], signal.SIGKILL)
+            for call in calls:
+                run = call.end()
+                self.assertIsNone(run.result)
+                self.assertIn(run.code, ("UNAVAILABLE", "CANCELLED", "INTERNAL"))
+            client.close()
+            self.restarted(service, 2, pids)
+            self.assertLess(time.monotonic() - begun, 10 * SLOW)
+            os.kill(service.pids()[which], signal.SIGKILL)  # and once more, while nothing runs
+            self.restarted(service, 3, [])
+
+    def test_execsvc_is_killed_in_the_middle_of_twenty_runs(self):
+        self.kill_in_the_middle(1)
+
+    def test_the_inner_spawner_is_killed_in_the_middle_of_twenty_runs(self):
+        self.kill_in_the_middle(0)
+
+    def test_sigterm_lets_what_runs_end_and_takes_nothing_new(self):
+        with Service({"execsvc": {"running_max": 1, "drain": "10s"}}) as service:
+            client = service.client()
+            running = client.interact(argv=["/bin/sh", "-c", "echo begun; read x; echo ended"])
+            running.expect("begun")
+            waiting = client.interact(argv=["/bin/true"])
+            waiting.wait(lambda run: run.queued)
+            stopper = threading.Thread(target=service.stop)
+            stopper.start()
+            run = waiting.end()
+            self.assertEqual((run.code, run.details.get("reason")), ("UNAVAILABLE", "DRAINING"))
+            running.wait(lambda run: run.notices)
+            self.assertEqual(running.run.notices[0].kind, 2)
+            self.assertEqual(client.run(argv=["/bin/true"]).code, "UNAVAILABLE")
+            running.type("\n")
+            run = running.end()
+            self.assertEqual((run.verdict, run.stdout), ("EXITED", b"begun\nended\n"))
+            begun = time.monotonic()
+            stopper.join()
+            self.assertLess(time.monotonic() - begun, 5 * SLOW)
+            client.close()
+
+    def test_a_drain_ends_what_does_not_end_by_itself(self):
+        with Service({"execsvc": {"drain": "1s"}}) as service:
+            client = service.client()
+            calls = self.start(client, 2)
+            begun = time.monotonic()
+            service.stop()
+            self.assertLess(time.monotonic() - begun, 8 * SLOW)
+            for call in calls:
+                self.assertEqual(call.end().code, "UNAVAILABLE")
+            client.close()
+
+    def test_clients_that_come_and_go_leave_no_descriptor_behind(self):
+        with Service({"execsvc": {"running_max": 4}}) as service:
+            pid = service.pids()[1]
+
+            def descriptors():
+                return len(os.listdir(f"/proc/{pid}/fd"))
+
+            def visit(i):
+                client = service.client()
+                call = client.interact(argv=["/bin/cat"], stdin_data=b"x" * 1000)
+                call.expect("x")
+                if i % 2:
+                    call.drop()
+                else:
+                    call.say(close_stdin=True)
+                    call.end()
+                client.close()
+            visit(0)
+            visit(1)
+            wait_for(lambda: not service.sandbox_processes(), what="quiet")
+            before = descriptors()
+            for i in range(40):
+                visit(i)
+            wait_for(lambda: not service.sandbox_processes(), what="quiet")
+            wait_for(lambda: descriptors() <= before + 2, 10, "descriptors going back")
+
+
+if __name__ == "__main__":
+    main()
