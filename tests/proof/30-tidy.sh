@@ -8,6 +8,7 @@ cmake --build --preset dev
 /usr/bin/python3 - <<'EOF' | xargs -P 2 -n 4 clang-tidy-14 -p build/dev --quiet
 import json, os
 root = os.getcwd()
-files = {os.path.relpath(c["file"], root) for c in json.load(open("build/dev/compile_commands.json"))}
+commands = json.load(open("build/dev/compile_commands.json"))
+files = {os.path.relpath(c["file"], root) for c in commands if "-ffreestanding" not in c["command"]}
 print("\n".join(sorted(f for f in files if not f.startswith(("build/", "tests/")))))
 EOF
