@@ -55,11 +55,14 @@ function(cloister_library name)
     target_link_libraries(cloister_${name} PUBLIC cloister_options ${A_LINKS})
 endfunction()
 
-# cloister_program(cloister-spawner SOURCES ... LINKS ...): a program in build/<preset>/bin.
+# cloister_program(cloister-spawner SOURCES ... LINKS ...): a program in build/<preset>/bin. The target `programs` builds
+# all of them and no test.
+add_custom_target(programs)
 function(cloister_program name)
     cmake_parse_arguments(A "" "" "SOURCES;LINKS" ${ARGN})
     add_executable(${name} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE cloister_options ${A_LINKS})
+    add_dependencies(programs ${name})
 endfunction()
 
 # cloister_unit_test(base err LINKS ...): tests/unit/<folder>/test_<module>.c, run by ctest as unit.<folder>.<module>.
