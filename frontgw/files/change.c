@@ -35,7 +35,7 @@ int gw_change_begin_node(struct gw_files *files, const struct gw_actor *actor, c
         r = lock(c, node->workspace, err);
     if (!r)
         r = gw_node_load(c->tx, id, node, err); /* again: it may have changed before the lock */
-    if (!r && node->deleted_ms && !trash)
+    if (!r && (node->deleted_ms < 0 || (node->deleted_ms && !trash)))
         r = gw_refuse(err, GW_PROBLEM_NOT_FOUND, "there is no such file or directory");
     return r;
 }

@@ -217,7 +217,11 @@ int gw_workspace_restore(struct gw_files *files, const struct gw_actor *actor,
 /** gw_versions_thin() - the files whose versions came of age since @since_ms. */
 int gw_versions_thin(struct gw_files *files, uint64_t since_ms, uint64_t now_ms,
                      uint64_t *ret_dropped, struct err *err);
-/** gw_files_keep() - thin, sweep contents: called every few minutes; remembers how far it came. */
+/** gw_trash_purge() - what was deleted a month ago loses its versions for good; that it was there
+ * stays known. */
+int gw_trash_purge(struct gw_files *files, uint64_t now_ms, uint64_t *ret_purged, struct err *err);
+/** gw_files_keep() - thin, purge, sweep contents: called every few minutes; remembers how far it
+ * came. */
 int gw_files_keep(struct gw_files *files, uint64_t now_ms, struct err *err);
 
 /* ---- archives (archive_in.c, archive_out.c) ---- */

@@ -12,6 +12,8 @@
 #define DAY_MS      (24 * HOUR_MS)
 #define GRACE_MS    DAY_MS
 #define CATCH_UP_MS (400 * DAY_MS)
+#define TRASH_MS    (30 * DAY_MS)
+#define TRASH_BATCH 200
 #define LAST_KEY    "thinned_until_ms"
 
 struct list {
@@ -100,6 +102,18 @@ static void nodes_done(struct nodes *nodes)
     free(nodes->ids);
 }
 
+static int collect(struct db_rows *rows, struct nodes *nodes, struct err *err)
+{
+    while (db_next(rows)) {
+        void *grown = realloc(nodes->ids, (nodes->n + 1) * ULID_SIZE);
+        if (!grown)
+            return err_set(err, -ENOMEM, "housekeeping: %m");
+        nodes->ids = grown;
+        gw_text_copy(nodes->ids[nodes->n++], ULID_SIZE, db_text(rows, 0));
+    }
+    return db_fault(rows->tx, err);
+}
+
 static int nodes_between(struct gw_files *files, uint64_t from_ms, uint64_t to_ms,
                          struct nodes *nodes, struct err *err)
 {
@@ -109,14 +123,7 @@ static int nodes_between(struct gw_files *files, uint64_t from_ms, uint64_t to_m
     if (r)
         return r;
     db_query(tx, SQL_VERSION_NODES_BETWEEN, &rows, DB_I(from_ms), DB_I(to_ms));
-    while (db_next(&rows)) {
-        void *grown = realloc(nodes->ids, (nodes->n + 1) * ULID_SIZE);
-        if (!grown)
-            return err_set(err, -ENOMEM, "thin: %m");
-        nodes->ids = grown;
-        gw_text_copy(nodes->ids[nodes->n++], ULID_SIZE, db_text(&rows, 0));
-    }
-    return db_fault(tx, err);
+    return collect(&rows, nodes, err);
 }
 
 int gw_versions_thin(struct gw_files *files, uint64_t since_ms, uint64_t now_ms,
@@ -132,6 +139,49 @@ int gw_versions_thin(struct gw_files *files, uint64_t since_ms, uint64_t now_ms,
         r = nodes_between(files, since_ms - 2 * DAY_MS, now_ms - DAY_MS, &nodes, err);
     for (size_t i = 0; !r && i < nodes.n; i++)
         r = thin_one(files, nodes.ids[i], now_ms, ret_dropped, err);
+    return r;
+}
+
+static int purge_one(struct gw_files *files, const char *node, struct err *err)
+{
+    AUTO_TX struct db_tx *tx = NULL;
+    AUTO_ROWS struct db_rows rows = {0};
+    struct gw_quota quota = {0};
+    char id[ULID_SIZE];
+    int r = db_begin(files->store->db, DB_WRITE, &tx, err);
+    if (r)
+        return r;
+    db_query(tx, SQL_NODE_QUOTA, &rows, DB_T(node));
+    if (!db_next(&rows))
+        return db_fault(tx, err);
+    gw_text_copy(id, sizeof(id), db_text(&rows, 0));
+    db_rows_done(&rows);
+    r = gw_quota_lock(tx, id, &quota, err);
+    if (r || db_exec(tx, SQL_TRASH_PURGE_NODE, DB_T(node)) != 1)
+        return r ? r : db_fault(tx, err); /* it was taken out of the trash in the meantime */
+    db_query(tx, SQL_TRASH_VERSION_BYTES, &rows, DB_T(node));
+    int64_t bytes = db_next(&rows) ? db_i64(&rows, 0) : 0;
+    db_rows_done(&rows);
+    db_exec(tx, SQL_TRASH_PURGE_VERSIONS, DB_T(node));
+    quota.history_bytes -= bytes < quota.history_bytes ? bytes : quota.history_bytes;
+    gw_quota_write(tx, &quota);
+    return db_commit(&tx, err);
+}
+
+int gw_trash_purge(struct gw_files *files, uint64_t now_ms, uint64_t *ret_purged, struct err *err)
+{
+    CLEANUP(nodes_done) struct nodes nodes = {0};
+    AUTO_TX struct db_tx *tx = NULL;
+    AUTO_ROWS struct db_rows rows = {0};
+    *ret_purged = 0;
+    int r = db_begin(files->store->db, DB_READ, &tx, err);
+    if (r)
+        return r;
+    db_query(tx, SQL_TRASH_OLD, &rows, DB_I(now_ms - TRASH_MS), DB_I(TRASH_BATCH));
+    r = collect(&rows, &nodes, err);
+    db_rollback(&tx);
+    for (; !r && *ret_purged < nodes.n; ++*ret_purged)
+        r = purge_one(files, nodes.ids[*ret_purged], err);
     return r;
 }
 
@@ -155,6 +205,8 @@ int gw_files_keep(struct gw_files *files, uint64_t now_ms, struct err *err)
     int r = last_time(files, now_ms, &since, err);
     if (!r)
         r = gw_versions_thin(files, since, now_ms, &dropped, err);
+    if (!r)
+        r = gw_trash_purge(files, now_ms, &dropped, err);
     if (!r)
         r = db_begin(files->store->db, DB_WRITE, &tx, err);
     if (r)

@@ -80,7 +80,7 @@ int gw_node_open(struct db_tx *tx, const struct gw_actor *actor, const char *id,
                  bool trash, struct gw_node *ret, struct gw_workspace *ret_ws, struct err *err)
 {
     int r = gw_node_load(tx, id, ret, err);
-    if (!r && ret->deleted_ms && !trash)
+    if (!r && (ret->deleted_ms < 0 || (ret->deleted_ms && !trash))) /* negative: purged */
         r = gw_refuse(err, GW_PROBLEM_NOT_FOUND, "there is no such file or directory");
     if (!r)
         r = gw_workspace_open(tx, actor, ret->workspace, need, ret_ws, err);

@@ -47,6 +47,8 @@ static int bring_one(struct gw_change *c, const struct gw_node *was, struct coun
     int r = gw_node_load(c->tx, was->id, &node, err);
     if (r)
         return r;
+    if (node.deleted_ms < 0) /* purged: there is nothing left to bring back */
+        return 0;
     bool moved = strcmp(node.parent, was->parent) != 0 || strcmp(node.name, was->name) != 0;
     int64_t seq = node.seq;
     /* Moved while it is still in the trash: the name that it has there may be taken. */

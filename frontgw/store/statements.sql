@@ -18,6 +18,7 @@ DELETE FROM setting WHERE key = ?t;
 DELETE FROM audit_head;
 
 -- name: account_any
+-- scan: ends at the first row
 SELECT id FROM account ORDER BY id LIMIT 1;
 
 -- ---- contents ----
@@ -118,6 +119,7 @@ DELETE FROM session WHERE seen_ms < ?i;
 DELETE FROM session WHERE created_ms < ?i;
 
 -- name: session_count
+-- scan: counts them all, those that have run out are gone within a minute
 SELECT COUNT(DISTINCT account), COUNT(*) FROM session WHERE seen_ms >= ?i;
 
 -- ---- API keys ----
@@ -175,6 +177,7 @@ UPDATE account SET name = COALESCE(?t, name), locale = COALESCE(?t, locale), sta
     is_admin = CASE WHEN ?i >= 0 THEN ?i ELSE is_admin END WHERE id = ?t;
 
 -- name: account_admins
+-- scan: of an index that holds nobody but admins
 SELECT COUNT(*) FROM account WHERE is_admin = 1 AND state = 'active' AND id <> ?t;
 
 -- name: account_password
@@ -448,4 +451,18 @@ INSERT INTO execution (id, account, node, seq, verdict, exit_code, cpu_ms, wall_
 -- name: execution_list
 SELECT id, account, seq, verdict, exit_code, cpu_ms, wall_ms, memory_peak_bytes, started_ms, ended_ms
     FROM execution WHERE node = ?t ORDER BY started_ms DESC LIMIT ?i;
+
+-- ---- the trash ----
+
+-- name: trash_old
+SELECT id FROM node WHERE deleted_ms > 0 AND deleted_ms < ?i ORDER BY deleted_ms LIMIT ?i;
+
+-- name: trash_purge_node
+UPDATE node SET deleted_ms = -deleted_ms WHERE id = ?t AND deleted_ms > 0;
+
+-- name: trash_purge_versions
+DELETE FROM version WHERE node = ?t;
+
+-- name: trash_version_bytes
+SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM version WHERE node = ?t;
 

@@ -41,6 +41,8 @@ CREATE TABLE account (
     created_ms BIGINT NOT NULL
 );
 
+CREATE INDEX account_admin ON account (id) WHERE is_admin = 1;
+
 CREATE TABLE session (
     hash TEXT PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -154,6 +156,7 @@ CREATE TABLE node (
 );
 CREATE UNIQUE INDEX node_name ON node (workspace, parent, name) WHERE deleted_ms = 0;
 CREATE INDEX node_deleted ON node (workspace, deleted_ms);
+CREATE INDEX node_trash ON node (deleted_ms) WHERE deleted_ms > 0;
 CREATE INDEX node_hash ON node (hash);
 
 -- Where a node was: one row each time it was made, renamed, moved, deleted or restored.

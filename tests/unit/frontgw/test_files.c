@@ -351,6 +351,24 @@ static void housekeeping_thins_and_sweeps(void **state)
     }
 }
 
+static void the_trash_is_emptied_after_a_month(void **state)
+{
+    (void)state;
+    EACH_DATABASE(w)
+    {
+        struct gw_node a = put(&w, &w.ann, w.ann.workspace, "a", "12345"), back;
+        OK(gw_node_delete(w.files, &w.ann.actor, a.id, -1, &err));
+        world_tick(&w, 29ull * 86400 * 1000);
+        OK(gw_files_keep(w.files, w.now_ms, &err));
+        OK(gw_node_undelete(w.files, &w.ann.actor, a.id, &back, &err));
+        OK(gw_node_delete(w.files, &w.ann.actor, a.id, -1, &err));
+        world_tick(&w, 31ull * 86400 * 1000);
+        OK(gw_files_keep(w.files, w.now_ms, &err));
+        REFUSED(GW_PROBLEM_NOT_FOUND, gw_node_undelete(w.files, &w.ann.actor, a.id, &back, &err));
+        assert_int_equal(number(&w.ann, w.ann.workspace, "history_bytes"), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +382,7 @@ int main(void)
         cmocka_unit_test(only_those_who_may_see_a_workspace_see_it),
         cmocka_unit_test(handing_in_freezes_what_is_there),
         cmocka_unit_test(housekeeping_thins_and_sweeps),
+        cmocka_unit_test(the_trash_is_emptied_after_a_month),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
