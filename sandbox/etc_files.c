@@ -1,6 +1,5 @@
 #include "sandbox/etc_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,29 +73,6 @@ static int copy_file(int etc, const char *name, struct err *err)
     return n < 0 ? 0 : write_file(etc, name, bytes, (size_t)n, err);
 }
 
-/* Debian's alternatives: links into /usr that libraries (BLAS) and commands (awk, cc) go through.
- */
-static int copy_alternatives(int etc, struct err *err)
-{
-    AUTO_DIR DIR *dir = opendir("/etc/alternatives");
-    if (!dir)
-        return 0;
-    if (mkdirat(etc, "alternatives", 0755) < 0)
-        return err_set(err, -errno, "mkdir /etc/alternatives: %m");
-    const struct dirent *entry;
-    while ((entry = readdir(dir))) {
-        char to[512], at[300];
-        ssize_t n = readlinkat(dirfd(dir), entry->d_name, to, sizeof(to) - 1);
-        if (n <= 0)
-            continue;
-        to[n] = 0;
-        snprintf(at, sizeof(at), "alternatives/%s", entry->d_name);
-        if (symlinkat(to, etc, at) < 0)
-            return err_set(err, -errno, "link /etc/%s: %m", at);
-    }
-    return 0;
-}
-
 int etc_files_make(int root_fd, const struct node_config *config, struct err *err)
 {
     static const char *const copies[] = {"ld.so.cache", "localtime",      "timezone",
@@ -116,5 +92,5 @@ int etc_files_make(int root_fd, const struct node_config *config, struct err *er
         r = write_text(etc, "hostname", "cloister\n", err);
     for (size_t i = 0; r == 0 && i < sizeof(copies) / sizeof(copies[0]); i++)
         r = copy_file(etc, copies[i], err);
-    return r < 0 ? r : copy_alternatives(etc, err);
+    return r;
 }

@@ -200,6 +200,9 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
     if (r < 0)
         return r;
     spec->limits = limits;
+    if ((spec->layers & LAYER_BIT(LAYER_SECCOMP)) &&
+        (r = inner_filter_build(spec->policy, err)) < 0)
+        return r;
     if (find_run(inner, q->run))
         return err_set(err, -EINVAL, "run: this number is in use");
     struct slot *slot;

@@ -180,14 +180,22 @@ static unsigned count_cpus(void)
     return n > 0 ? (unsigned)n : 1;
 }
 
-static int build_filters(struct run_env *env, struct err *err)
+/* A service has both at hand; a single run builds the one that it needs, which takes a millisecond.
+ */
+static int build_filters(const struct node_config *config, struct run_env *env, struct err *err)
 {
-    int r = sbx_filter_build(0, &filters[0], err);
-    if (r == 0)
-        r = sbx_filter_build(SBX_POLICY_NO_SUBPROCESS, &filters[1], err);
     env->filters = filters;
     env->notify = true;
+    int r = 0;
+    for (uint32_t policy = 0; r == 0 && !config->one_shot && policy < 2; policy++)
+        r = inner_filter_build(policy, err);
     return r;
+}
+
+int inner_filter_build(uint32_t policy, struct err *err)
+{
+    struct sbx_filter *filter = &filters[policy & SBX_POLICY_NO_SUBPROCESS ? 1 : 0];
+    return filter->n_insns ? 0 : sbx_filter_build(policy, filter, err);
 }
 
 static int give_up_rights(const struct node_config *config, struct err *err)
@@ -231,7 +239,7 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
     if (r == 0 && (config->layers & LAYER_BIT(LAYER_MOUNT_NS)))
         r = base_tree_build(config, err);
     if (r == 0)
-        r = build_filters(ret_env, err);
+        r = build_filters(config, ret_env, err);
     if (r < 0)
         return r;
     ret_env->masks = find_masks();

@@ -9,3 +9,6 @@
  */
 int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree **ret_tree,
                 struct run_env *ret_env, struct err *err);
+
+/** inner_filter_build() - have the filter of @policy ready; nothing to do when it is */
+int inner_filter_build(uint32_t policy, struct err *err);

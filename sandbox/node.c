@@ -53,8 +53,10 @@ void node_config_default(struct node_config *ret)
     };
     limits_default(&ret->defaults);
     limits_ceiling(&ret->ceilings);
-    /* Where /bin and its kin are directories of their own they are views of their own. */
-    static const char *const others[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64"};
+    /* Debian's alternatives are links that libraries (BLAS) and commands (awk, cc) go through.
+     * Where /bin and its kin are directories of their own they are views of their own. */
+    static const char *const others[] = {
+        "/etc/alternatives", "/bin", "/sbin", "/lib", "/lib32", "/lib64"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         struct stat st;
         if (lstat(others[i], &st) == 0 && S_ISDIR(st.st_mode))
