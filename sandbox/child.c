@@ -1,6 +1,7 @@
 #include "sandbox/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -41,6 +42,7 @@ static int become(unsigned uid)
 static int execute(const struct plan *plan, const struct plan_op *op)
 {
     static const char *const argv[] = {"init", NULL}, *const envp[] = {NULL};
+    int r;
     switch (op->kind) {
     case PLAN_JOIN_CGROUP:
         return raw_write(op->fd, "0", 1) == 1 ? 0 : -EIO;
@@ -51,6 +53,15 @@ static int execute(const struct plan *plan, const struct plan_op *op)
     case PLAN_MOUNT:
         return (int)raw_syscall5(__NR_mount, (long)op->type, (long)op->target, (long)op->type,
                                  (long)op->flags, (long)op->data);
+    case PLAN_FSUID: /* these two have no way to fail: what needs them does */
+        raw_syscall1(__NR_setfsgid, (long)op->flags);
+        raw_syscall1(__NR_setfsuid, (long)op->flags);
+        return 0;
+    case PLAN_MKDIR:
+        r = (int)raw_syscall3(__NR_mkdirat, AT_FDCWD, (long)op->target, (long)op->flags);
+        return r < 0
+                   ? r
+                   : (int)raw_syscall3(__NR_fchmodat, AT_FDCWD, (long)op->target, (long)op->flags);
     case PLAN_MASK:
         return mask(op->target);
     case PLAN_STDIO:

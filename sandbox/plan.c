@@ -10,6 +10,8 @@
 #include "sandbox/init_proto.h"
 #include "sandbox/plan_parts.h"
 
+#define TMPFS_OWN_INODES 4 /* its root and the three places */
+
 const char *plan_text(struct plan *plan, const char *format, ...)
 {
     char *at = plan->text + plan->text_used;
@@ -57,31 +59,47 @@ static uint64_t namespace_flags(uint32_t layers)
     return flags;
 }
 
+/* Its root is hidden by the last bind, and then out of everybody's reach. */
+static int plan_tmpfs_places(struct plan *plan)
+{
+    static const struct {
+        const char *made, *target;
+        unsigned mode;
+    } places[] = {{"/tmp/workspace", SBX_WORKSPACE, 0755},
+                  {"/tmp/shm", "/dev/shm", 01777},
+                  {"/tmp/tmp", "/tmp", 01777}};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct plan_op *op = plan_add(plan, PLAN_MKDIR, -EBADF, places[i].mode);
+        if (!op)
+            return -E2BIG;
+        op->target = places[i].made;
+    }
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(places) / sizeof(places[0]); i++)
+        r = add_mount(plan, places[i].made, places[i].target, MS_BIND, "");
+    return r;
+}
+
+/* One tmpfs for the workspace, /tmp and /dev/shm: its limits are those of all three together. */
 static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *facts,
                       struct plan *plan)
 {
-    static const struct {
-        const char *target;
-        const char *mode;
-        bool owned; /* by the slot's uid; else sticky and for everyone */
-    } dirs[] = {{SBX_WORKSPACE, "0755", true},
-                {"/tmp", "1777", false},
-                {"/dev/shm", "1777", false}};
-    const char *size = "";
+    const char *size = "", *owner = "";
     if (plan->layers & LAYER_BIT(LAYER_TMPFS_LIMITS))
         size = plan_text(plan, ",size=%llu,nr_inodes=%llu",
                          (unsigned long long)spec->limits.v[LIMIT_WORKSPACE],
-                         (unsigned long long)spec->limits.v[LIMIT_INODES]);
-    for (size_t i = 0; size && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-        const char *owner = "";
-        if (dirs[i].owned && facts->tmpfs_owner)
-            owner = plan_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
-        const char *data = owner ? plan_text(plan, "mode=%s%s%s", dirs[i].mode, size, owner) : NULL;
-        int r = add_mount(plan, "tmpfs", dirs[i].target, MS_NOSUID | MS_NODEV | MS_NOATIME, data);
-        if (r < 0)
-            return r;
-    }
-    return size ? 0 : -E2BIG;
+                         (unsigned long long)spec->limits.v[LIMIT_INODES] + TMPFS_OWN_INODES);
+    if (facts->tmpfs_owner)
+        owner = plan_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
+    const char *data = size && owner ? plan_text(plan, "mode=0711%s%s", size, owner) : NULL;
+    int r = add_mount(plan, "tmpfs", "/tmp", MS_NOSUID | MS_NODEV | MS_NOATIME, data);
+    if (r == 0 && facts->tmpfs_owner && !plan_add(plan, PLAN_FSUID, -EBADF, facts->uid))
+        r = -E2BIG;
+    if (r == 0)
+        r = plan_tmpfs_places(plan);
+    if (r == 0 && facts->tmpfs_owner && !plan_add(plan, PLAN_FSUID, -EBADF, 0))
+        r = -E2BIG;
+    return r;
 }
 
 static int plan_mounts(const struct sbx_spec *spec, const struct plan_facts *facts,
@@ -207,9 +225,16 @@ static void print_op(const struct plan *plan, const struct plan_op *op, FILE *ou
         print_flags(out, op->flags);
         fprintf(out, "\n");
         break;
+    case PLAN_FSUID:
+        fprintf(out, "make files as uid %lu\n", op->flags);
+        break;
+    case PLAN_MKDIR:
+        fprintf(out, "mkdir %s, mode %lo\n", op->target, op->flags);
+        break;
     case PLAN_MOUNT:
-        fprintf(out, "mount %s on %s%s%s%s\n", op->type, op->target,
-                op->flags & MS_RDONLY ? " read-only" : "", *op->data ? " " : "", op->data);
+        fprintf(out, "%s %s on %s%s%s%s\n", op->flags & MS_BIND ? "bind" : "mount", op->type,
+                op->target, op->flags & MS_RDONLY ? " read-only" : "", *op->data ? " " : "",
+                op->data);
         break;
     case PLAN_MASK:
         fprintf(out, "mask %s\n", op->target);

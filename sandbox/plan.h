@@ -19,6 +19,8 @@ enum plan_kind {
     PLAN_ENTER,       /* setns(fd, flags) */
     PLAN_UNSHARE,     /* unshare(flags) */
     PLAN_MOUNT,       /* mount(type, target, type, flags, data) */
+    PLAN_FSUID,       /* files are made by uid and gid `flags` from here on */
+    PLAN_MKDIR,       /* target with mode `flags`, whatever the umask */
     PLAN_MASK,        /* cover target: with an empty read-only directory, or with /dev/null */
     PLAN_STDIO,       /* dup fd to number `flags` */
     PLAN_INIT,        /* execveat(fd): pid 1 */
