@@ -83,7 +83,7 @@ static int bwrap_args(const struct sbx_spec *spec, const struct plan_facts *fact
     static const char *const tree[] = {"--ro-bind", "/",      "/",     "--dev",
                                        "/dev",      "--proc", "/proc", NULL};
     static const char *const init[] = {
-        "--remount-ro", "/proc", "--chdir",         "/", "--die-with-parent",
+        "--remount-ro", "/proc", "--remount-ro",    "/dev", "--chdir", "/", "--die-with-parent",
         "--as-pid-1",   "--",    "/proc/self/fd/6", NULL};
     int r = arg(plan, "bwrap");
     if (r == 0)

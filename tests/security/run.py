@@ -16,7 +16,16 @@ import ways
 
 LEAST = {"native": 150, "bwrap": 140, "grpc": 140, "control": 60}
 # Two-party probes are contained in both orders.
-SKIPPED = 77 # ctest's word for it; CI sets TESTS_MUST_RUN
+# What bubblewrap can't do (docs/SECURITY.md): here the escape is what is expected. A gap that has closed fails, too.
+GAPS = {"bwrap": {
+    "process.signal-init": "pid 1 has the program's uid",
+    "process.pidfd-init": "pid 1 has the program's uid",
+    "process.limits-of-init": "pid 1 has the program's uid",
+    "privilege.init-uid": "pid 1 has the program's uid",
+    "res.inodes": "its tmpfs has no limit of inodes",
+    "res.workspace-bytes": "its three tmpfs have the limit each",
+}}
+SKIPPED = 77  # ctest's word for it; CI sets TESTS_MUST_RUN
 BESIDE, AFTER = "beside", "after"
 
 
@@ -33,6 +42,12 @@ def run_pair(way, probe, words, order):
         return way.run([probe.name, *words], probe.limits)
     finally:
         sender.end()
+
+
+def run_gap(way, probe, words, report, gap):
+    result = way.run([probe.name, *words], probe.limits)
+    problem = None if harness.has_escaped(result) else "is contained by now, take it off the list of gaps"
+    report.add(probe.name, problem, "known gap: " + gap)
 
 
 def run_probe(way, probe, words, report):
@@ -94,7 +109,10 @@ def main():
     with harness.HostSide(binary) as host:
         way = make_way(options.way, options.build, host)
         for probe in probes:
-            if options.way != "control":
+            gap = GAPS.get(options.way, {}).get(probe.name)
+            if gap:
+                run_gap(way, probe, host.words, report, gap)
+            elif options.way != "control":
                 run_probe(way, probe, host.words, report)
             elif probe.control:
                 run_control(way, probe, host.words, report)

@@ -151,7 +151,8 @@ static enum outcome write_etc(void)
 
 static enum outcome write_root(void)
 {
-    static const char *const places[] = {"/", "/usr", "/dev", "/dev/pts", "/proc", "/proc/version"};
+    static const char *const places[] = {"/",         "/usr",  "/dev",
+                                         "/dev/null", "/proc", "/proc/version"};
     return unchangeable(places, sizeof(places) / sizeof(*places));
 }
 
@@ -349,14 +350,16 @@ static enum outcome mount_flags(void)
         if (sscanf(line, "%*d %*d %*s %1023s %1023s %1023s", root, point, options) != 3)
             return broken("mountinfo: %s", line);
         seen++;
-        /* The tmpfs of the device nodes themselves, and its null where it covers files of /proc. */
-        bool devices = strcmp(point, "/dev") == 0 || strcmp(point, "/dev/pts") == 0 ||
+        /* The device nodes themselves, and null where it covers files of /proc. */
+        bool pts = strcmp(point, "/dev/pts") == 0;
+        bool devices = pts || strcmp(point, "/dev") == 0 ||
+                       (strncmp(point, "/dev/", 5) == 0 && strcmp(point, "/dev/shm") != 0) ||
                        (strncmp(point, "/proc/", 6) == 0 && strstr(root, "null"));
         if (!has_option(options, "nosuid"))
             return escaped("%s is mounted without nosuid: %s", point, options);
         if (!devices && !has_option(options, "nodev"))
             return escaped("%s is mounted without nodev: %s", point, options);
-        if (devices && strcmp(point, "/dev/pts") != 0 && !has_option(options, "ro"))
+        if (devices && !pts && !has_option(options, "ro"))
             return escaped("%s has devices and is writable: %s", point, options);
     }
     fclose(file);
