@@ -37,7 +37,7 @@ class Client:
         if self.key:
             headers.setdefault("Authorization", f"Bearer {self.key}")
         headers.setdefault("X-Cloister", "1")
-        path = path if path.startswith(("/api", "/health")) else "/api/v1" + path
+        path = path if path.startswith(("/api", "/health", "/system-stats")) else "/api/v1" + path
         if self.connection is None:
             self.connection = self.gw.connection(timeout=30)
         try:
