@@ -151,8 +151,7 @@ static enum outcome write_etc(void)
 
 static enum outcome write_root(void)
 {
-    static const char *const places[] = {"/",         "/usr",  "/dev",
-                                         "/dev/null", "/proc", "/proc/version"};
+    static const char *const places[] = {"/", "/usr", "/dev", "/dev", "/proc", "/proc/version"};
     return unchangeable(places, sizeof(places) / sizeof(*places));
 }
 
