@@ -41,6 +41,7 @@ struct rpc_health {
     struct service services[SERVICES_MAX];
     size_t n_services;
     struct watch *watches;
+    bool draining;
 };
 
 static struct service *health_find(struct rpc_health *health, const char *name)
@@ -123,12 +124,16 @@ static void watch_update(struct watch *watch)
     serving_status now = STATUS(SERVICE_UNKNOWN);
     if (watch->service)
         now = watch->service->serving ? STATUS(SERVING) : STATUS(NOT_SERVING);
-    if (!watch->asked || !rpc_call_writable(watch->call) || (watch->sent_any && watch->sent == now))
-        return;
-    if (send_status(watch->call, now) < 0)
-        return;
-    watch->sent = now;
-    watch->sent_any = true;
+    if (!rpc_call_writable(watch->call))
+        return; /* on_writable comes back here */
+    if (watch->asked && !(watch->sent_any && watch->sent == now)) {
+        if (send_status(watch->call, now) < 0)
+            return;
+        watch->sent = now;
+        watch->sent_any = true;
+    }
+    if (watch->health->draining) /* takes effect behind what was just sent */
+        rpc_call_finish_code(watch->call, RPC_UNAVAILABLE, "the service is shutting down");
 }
 
 static void watch_start(struct rpc_call *call, void *arg)
@@ -187,8 +192,7 @@ static const struct rpc_method check_method = {
 
 static const struct rpc_method watch_method = {
     .path = "/grpc.health.v1.Health/Watch",
-    .shape = RPC_ONE_REQUEST,
-    .aside = true,
+    .shape = RPC_ONE_REQUEST, /* not aside: it says NOT_SERVING before it ends */
     .on_start = watch_start,
     .on_message = watch_message,
     .on_writable = watch_writable,
@@ -226,6 +230,7 @@ void rpc_health_drain(struct rpc_server *server)
         return;
     for (size_t i = 0; i < health->n_services; i++)
         health->services[i].serving = false;
+    health->draining = true;
     for (struct watch *watch = health->watches; watch; watch = watch->next)
         watch_update(watch);
 }
