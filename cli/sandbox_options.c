@@ -177,7 +177,7 @@ int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, st
     node_config_default(&ret->node);
     ret->node.one_shot = true;
     ret->node.slots_max = 1;
-    snprintf(ret->node.instance, sizeof(ret->node.instance), "run-%d", getpid());
+    node_one_shot_name(ret->node.instance, sizeof(ret->node.instance));
     ret->layers = LAYERS_ALL;
     static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" SBX_WORKSPACE,
                                       "LANG=C.UTF-8", "USER=sandbox"};

@@ -29,6 +29,8 @@
 #include "sandbox/stage.h"
 #include "sandbox/userns.h"
 
+#define TREE_PREFIX "cloister-"
+
 struct node {
     struct node_config *config;
     struct cg_host *host;
@@ -65,18 +67,45 @@ void node_config_default(struct node_config *ret)
     }
 }
 
+/* The name of a single run says whose it is; a number of another pid namespace tells us nothing. */
+#define ONE_SHOT_NAME "run-%d-%lu"
+
+static unsigned long pid_namespace(void)
+{
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+void node_one_shot_name(char *buf, size_t size)
+{
+    snprintf(buf, size, ONE_SHOT_NAME, getpid(), pid_namespace());
+}
+
+static bool is_dead(const char *name, void *arg)
+{
+    int pid = 0;
+    unsigned long ns = 0;
+    (void)arg;
+    if (sscanf(name, TREE_PREFIX ONE_SHOT_NAME, &pid, &ns) != 2 || pid <= 0 ||
+        ns != pid_namespace())
+        return false;
+    return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 static int make_tree(struct node *node, struct err *err)
 {
     struct node_config *c = node->config;
     const uint32_t layers =
         LAYER_BIT(LAYER_CG_MEMORY) | LAYER_BIT(LAYER_CG_PIDS) | LAYER_BIT(LAYER_CG_CPU);
     char name[80];
-    snprintf(name, sizeof(name), "cloister-%s", c->instance);
+    snprintf(name, sizeof(name), TREE_PREFIX "%s", c->instance);
     uid_t owner = geteuid() == 0 ? c->uid_base : geteuid();
     if (geteuid() == 0 && !c->user_ns)
         owner = 0;
     struct err why = {0};
     int r = cg_host_new(&node->host, &why);
+    if (r == 0) /* of single runs that were killed; whether it works is not this start's business */
+        cg_leftovers_remove(node->host, TREE_PREFIX "run-", is_dead, NULL, NULL);
     if (r == 0)
         r = cg_tree_create(node->host, name, &c->caps, owner, owner, &node->tree, &why);
     if (r == 0)

@@ -55,6 +55,12 @@ struct node_config {
 
 void node_config_default(struct node_config *ret);
 
+/**
+ * node_one_shot_name() - the instance of a single run of this process
+ * A tree of such a name whose process is dead is removed by whoever starts next.
+ */
+void node_one_shot_name(char *buf, size_t size);
+
 struct node; /* outer's half */
 
 /**
