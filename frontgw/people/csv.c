@@ -6,6 +6,8 @@
 void csv_init(struct csv *csv, const char *text, size_t len)
 {
     memset(csv, 0, sizeof(*csv));
+    if (!text)
+        text = ""; /* an empty body has no bytes to point at */
     csv->at = text;
     csv->end = text + len;
     csv->line = 1;
