@@ -65,6 +65,13 @@ void exs_drain(struct exs *exs)
     }
 }
 
+void exs_forget_runs(struct exs *exs)
+{
+    exs->draining = true;
+    while (exs->runs)
+        run_forget(exs->runs);
+}
+
 void exs_limits(const struct exs *exs, const struct limits *runtime_limits, struct limits *ret)
 {
     *ret = exs->defaults;

@@ -14,6 +14,7 @@
 #include "sandbox/spawn_client.h"
 
 struct err;
+struct probe;
 struct rpc_server;
 struct run;
 struct spawner;
@@ -29,7 +30,7 @@ struct exs {
     struct spawn_node_stats node; /* as last heard */
     struct run *runs;             /* all, newest first */
     uint32_t n_runs;
-    uint32_t probing;         /* runtimes that have not answered yet */
+    struct probe *probe;      /* while the runtimes are asked for their versions */
     struct loop_timer places; /* tells those who wait where they stand */
     struct loop_timer node_timer;
     bool ready, draining, lost;
@@ -44,6 +45,10 @@ void exs_schedule(struct exs *exs);
 
 /** exs_drain() - SIGTERM: those who wait are told to go elsewhere, those who run that it ends. */
 void exs_drain(struct exs *exs);
+
+/** exs_forget_runs() - at the very end, with server and spawner gone: free those whose end nobody
+ * will tell. */
+void exs_forget_runs(struct exs *exs);
 
 /** exs_limits() - defaults of @runtime_limits (NULL: none) over the node's. */
 void exs_limits(const struct exs *exs, const struct limits *runtime_limits, struct limits *ret);

@@ -116,11 +116,22 @@ static int ask(struct probe *probe, struct err *err)
     return step_start(probe->step, &order, err);
 }
 
+void probe_stop(struct exs *exs)
+{
+    struct probe *probe = exs->probe;
+    if (!probe)
+        return;
+    loop_timer_cancel(&probe->next);
+    step_free(probe->step);
+    free(probe);
+    exs->probe = NULL;
+}
+
 static void finish(struct probe *probe)
 {
     struct exs *exs = probe->exs;
     void (*on_done)(struct exs *) = probe->on_done;
-    free(probe);
+    probe_stop(exs);
     on_done(exs);
 }
 
@@ -129,10 +140,8 @@ static void on_next(struct loop_timer *timer)
     struct probe *probe = container_of(timer, struct probe, next);
     struct err err = {0};
     const struct runtimes *runtimes = &probe->exs->config->runtimes;
-    if (probe->exs->lost) { /* without the spawner nothing answers, and the process ends */
-        free(probe);
+    if (probe->exs->lost) /* without the spawner nothing answers, and the process ends */
         return;
-    }
     while (probe->index < runtimes->n && current(probe)->disabled)
         probe->index++;
     if (probe->index == runtimes->n) {
@@ -159,6 +168,7 @@ int probe_start(struct exs *exs, void (*on_done)(struct exs *exs), struct err *e
         return err_set(err, -ENOMEM, "no memory for the probe");
     probe->exs = exs;
     probe->on_done = on_done;
+    exs->probe = probe;
     again(probe, 0);
     return 0;
 }

@@ -105,6 +105,11 @@ static void run_free(struct run *run)
     free(run);
 }
 
+void run_forget(struct run *run)
+{
+    run_free(run);
+}
+
 int run_new(struct exs *exs, const char *tenant, const uint8_t *bytes, size_t len, bool interactive,
             struct run **ret, struct rpc_status *status)
 {

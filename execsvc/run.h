@@ -137,6 +137,8 @@ void run_signal(struct run *run, int signo);
 void run_resize(struct run *run, uint16_t rows, uint16_t cols);
 
 /* From exs.c. */
+/** run_forget() - free it as it is: nobody listens, and the spawner is gone. */
+void run_forget(struct run *run);
 void run_begin(struct run *run);
 void run_on_place(struct run *run, const struct adm_place *place);
 void run_on_drain(struct run *run, uint64_t remaining_ms);

@@ -177,6 +177,10 @@ class Service:
     def __exit__(self, kind, value, trace):
         try:
             self.stop()
+            text = self.text()
+            for sign in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Assertion"):
+                if sign in text:
+                    raise AssertionError(text[max(0, text.index(sign) - 1000):][:8000])
             left = self.leftovers()
             if left:
                 raise AssertionError("left behind: " + "; ".join(left))
