@@ -251,18 +251,26 @@ static void on_main_ended(struct run *run, const struct init_report *report)
         tell_result(run);
 }
 
+/* Why there is no program: something of the caller's (no such program, inputs that do not fit), or
+ * ours. */
 static void on_failed(struct run *run, const struct init_report *report)
 {
+    struct verdict_facts *facts = &run->facts;
     run->result.timing.files_in = report->files_in_us;
+    facts->no_program = true;
     if (report->stage == INIT_STAGE_EXEC) {
-        run->facts.no_program = true;
-        err_set(&run->facts.err, report->code, "%.120s: %s", report->text,
+        err_set(&facts->err, report->code, "%.120s: %s", report->text,
                 report->code == -ENOENT ? "no such program in the sandbox"
                                         : strerror(-report->code));
+    } else if (report->stage == INIT_STAGE_FILES_IN && report->code == -ENOSPC) {
+        facts->fs_hits = INIT_HIT_WORKSPACE;
+        err_set(&facts->err, report->code,
+                "the input files do not fit into the workspace (limits workspace, inodes)");
     } else {
-        if (run->facts.cause == END_NONE)
-            run->facts.cause = END_INTERNAL;
-        err_set(&run->facts.err, report->code, "%s: %s", report->text, strerror(-report->code));
+        facts->no_program = false;
+        if (facts->cause == END_NONE)
+            facts->cause = END_INTERNAL;
+        err_set(&facts->err, report->code, "%s: %s", report->text, strerror(-report->code));
     }
     decide(run);
     run->state = RUN_DONE;

@@ -69,8 +69,8 @@ static enum verdict decide(const struct verdict_facts *f, uint32_t hit)
         return VERDICT_EXITED;
     if (node_ran_out(f))
         return VERDICT_INTERNAL;
-    if (!f->have_status && f->cause == END_NONE && f->cg.oom_kills)
-        return VERDICT_MEMORY_LIMIT; /* the OOM killer took init along */
+    if (!f->have_status && (f->cause == END_NONE || f->cause == END_INTERNAL) && f->cg.oom_kills)
+        return VERDICT_MEMORY_LIMIT; /* the OOM killer took init or the file helper */
     if (f->cause == END_INTERNAL)
         return VERDICT_INTERNAL;
     if (f->no_program)
