@@ -24,6 +24,17 @@ static uint64_t cpu_us(const struct verdict_facts *f)
     return f->cg.cpu_user_us + f->cg.cpu_system_us;
 }
 
+static bool over_cpu(const struct verdict_facts *f)
+{
+    return f->tree_cpu_counted && cpu_us(f) >= f->limits.v[LIMIT_CPU] * 1000;
+}
+
+/* RLIMIT_CPU's signal, which lies beyond the limit; anybody may send it, too. */
+static bool cpu_backstop(const struct verdict_facts *f)
+{
+    return f->have_status && killed_by(f, SIGXCPU) && (over_cpu(f) || !f->tree_cpu_counted);
+}
+
 static uint32_t refused_calls(const struct verdict_facts *f)
 {
     uint32_t n = 0;
@@ -37,8 +48,7 @@ static uint32_t limits_hit(const struct verdict_facts *f)
     uint32_t hit = 0;
     if (f->cg.oom_kills && f->cg.oom_own)
         hit |= 1u << LIMIT_MEMORY;
-    bool over_cpu = f->tree_cpu_counted && cpu_us(f) >= f->limits.v[LIMIT_CPU] * 1000;
-    if (f->cause == END_CPU || over_cpu || (f->have_status && killed_by(f, SIGXCPU)))
+    if (f->cause == END_CPU || over_cpu(f) || cpu_backstop(f))
         hit |= 1u << LIMIT_CPU;
     if (f->cause == END_WALL)
         hit |= 1u << LIMIT_WALL;
@@ -82,7 +92,7 @@ static enum verdict decide(const struct verdict_facts *f, uint32_t hit)
         return VERDICT_CANCELLED;
     if (hit & 1u << LIMIT_MEMORY)
         return VERDICT_MEMORY_LIMIT;
-    if ((f->cause == END_CPU && ended_by_us) || (f->have_status && killed_by(f, SIGXCPU)))
+    if ((f->cause == END_CPU && ended_by_us) || cpu_backstop(f))
         return VERDICT_CPU_TIME_LIMIT;
     if ((hit & 1u << LIMIT_CPU) && ended_by_us && f->cause == END_NONE)
         return VERDICT_CPU_TIME_LIMIT; /* RLIMIT_CPU's SIGKILL */
