@@ -97,9 +97,10 @@ static int run(struct sandbox_options *o)
         sandbox_outcome_done(&outcome);
         return report_failure(o, &err);
     }
-    for (int i = 0; i < 2; i++)
-        if (output_limit_hit(&outcome.counters[i]))
-            outcome.result.limits_hit |= 1u << LIMIT_OUTPUT;
+    if (output_limit_hit(&outcome.counters[0]) || output_limit_hit(&outcome.counters[1])) {
+        outcome.result.limits_hit |= 1u << LIMIT_OUTPUT;
+        result_explain(&outcome.result); /* its words name the limits */
+    }
     if (o->output_dir)
         write_outputs(&outcome, o->output_dir);
     struct run_report report = {.run_id = o->node.instance,

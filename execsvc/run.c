@@ -362,15 +362,17 @@ void run_finish(struct run *run, const struct run_result *result)
     struct run_result *r = &run->result;
     *r = *result;
     uint64_t now = clock_us();
+    bool cut = false;
     for (int i = 0; i < STEP_STREAMS; i++) {
         run->dropped[i] += output_dropped(&run->output[i]);
-        if (output_limit_hit(&run->output[i]))
-            r->limits_hit |= 1u << LIMIT_OUTPUT;
+        cut |= output_limit_hit(&run->output[i]);
         run->exs->stats.dropped_bytes += run->dropped[i];
     }
     r->timing.queued = (run->begun_us ? run->begun_us : now) - run->submitted_us;
     r->timing.total = now - run->submitted_us;
-    result_explain(r);
+    r->limits_hit |= cut ? 1u << LIMIT_OUTPUT : 0;
+    if (cut || r->verdict != VERDICT_EXITED) /* else the sandbox has said all, and maybe more */
+        result_explain(r);
     stats_ended(&run->exs->stats, r);
     log_end(run);
     end(run);
