@@ -26,7 +26,8 @@ static int make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, struct 
 {
     if (mkdir(path, mode) < 0)
         return errno == EEXIST ? 0 : err_set(err, -errno, "mkdir %s: %m", path);
-    if (chown(path, uid, gid) < 0 || chmod(path, mode) < 0)
+    /* The mode first: afterwards it is another's, and would take CAP_FOWNER. */
+    if (chmod(path, mode) < 0 || chown(path, uid, gid) < 0)
         return err_set(err, -errno, "give %s to its user: %m", path);
     return 0;
 }
