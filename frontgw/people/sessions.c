@@ -224,8 +224,8 @@ int gw_sessions_expire(struct gw_people *people, uint64_t now_ms, struct err *er
     int r = db_begin(people->store->db, DB_WRITE, &tx, err);
     if (r)
         return r;
-    db_exec(tx, SQL_SESSION_EXPIRE_IDLE, DB_I(now_ms - people->options.session_idle_ms));
-    db_exec(tx, SQL_SESSION_EXPIRE_OLD, DB_I(now_ms - people->options.session_absolute_ms));
+    db_exec(tx, SQL_SESSION_EXPIRE_IDLE, DB_I(now_ms - people->options.session_idle_ms + 1));
+    db_exec(tx, SQL_SESSION_EXPIRE_OLD, DB_I(now_ms - people->options.session_absolute_ms + 1));
     db_exec(tx, SQL_LOGIN_DELAY_EXPIRE, DB_I(now_ms - DELAYS_KEPT_MS));
     return db_commit(&tx, err);
 }
