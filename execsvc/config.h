@@ -41,6 +41,7 @@ struct exs_config {
     uint64_t queue_max, queue_per_tenant;
     uint64_t memory_budget; /* bytes of all runs' limits together; 0: no budget */
     uint64_t drain_ms;      /* how long running ones may go on after SIGTERM */
+    uint64_t stall_ms;      /* how long a sandbox waits for its client to take files */
     uint64_t connections_max, connections_per_uid_max, streams_max;
     bool reflection;
     struct limits limits; /* 0: the spawner's default */

@@ -56,6 +56,15 @@ void exs_schedule(struct exs *exs)
         loop_timer_set(exs->loop, &exs->places, clock_us() + PLACES_EVERY_US, on_places);
 }
 
+void exs_check_stalls(struct exs *exs)
+{
+    uint64_t now = clock_us();
+    for (struct run *run = exs->runs, *next; run; run = next) {
+        next = run->next;
+        run_check_stall(run, now);
+    }
+}
+
 void exs_drain(struct exs *exs)
 {
     exs->draining = true;

@@ -43,6 +43,9 @@ int exs_admission(struct exs *exs, struct err *err);
 /** exs_schedule() - start what may start. After everything that frees a permit or adds a run. */
 void exs_schedule(struct exs *exs);
 
+/** exs_check_stalls() - from a timer. */
+void exs_check_stalls(struct exs *exs);
+
 /** exs_drain() - SIGTERM: those who wait are told to go elsewhere, those who run that it ends. */
 void exs_drain(struct exs *exs);
 

@@ -75,6 +75,7 @@ static void on_node_stats(void *arg, const struct spawn_node_stats *stats)
 static void on_node_timer(struct loop_timer *timer)
 {
     spawner_query_node(exs.spawner, NULL);
+    exs_check_stalls(&exs);
     loop_timer_set(exs.loop, timer, clock_us() + NODE_EVERY_US, on_node_timer);
 }
 

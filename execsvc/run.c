@@ -310,8 +310,18 @@ void run_flow(struct run *run)
 static void on_files(struct step *step)
 {
     struct run *run = step->owner;
+    if (run->state != RUN_COLLECTING)
+        run->taken_us = clock_us();
     run->state = RUN_COLLECTING;
     run_wake(run);
+}
+
+/* No permit is held for the sake of a client that is slow to take what there was to say. */
+static void on_gone(struct step *step)
+{
+    struct run *run = step->owner;
+    adm_done(run->exs->adm, &run->ticket, clock_us());
+    exs_schedule(run->exs);
 }
 
 static void on_usage(struct step *step, const struct run_usage *usage, bool waits_for_input)
@@ -420,6 +430,7 @@ static const struct step_ops main_ops = {.on_started = on_started,
                                          .on_files = on_files,
                                          .on_usage = on_usage,
                                          .on_input_drained = on_input_drained,
+                                         .on_gone = on_gone,
                                          .on_ended = on_ended};
 
 /* ---- the listener ---- */
@@ -515,6 +526,16 @@ void run_resize(struct run *run, uint16_t rows, uint16_t cols)
     run->plan.spec.rows = rows;
     run->plan.spec.cols = cols;
     step_resize(run->step, rows, cols);
+}
+
+void run_check_stall(struct run *run, uint64_t now_us)
+{
+    if (run->state != RUN_COLLECTING || now_us < run->taken_us + run->exs->config->stall_ms * 1000)
+        return;
+    log_warn("run.stalled", "its client takes no files", LOG_STR("run_id", run->id),
+             LOG_STR("tenant", run->tenant));
+    run->taken_us = now_us;
+    step_abandon(run->step);
 }
 
 void run_on_drain(struct run *run, uint64_t remaining_ms)

@@ -78,6 +78,7 @@ struct run {
     struct collect_rules rules;
     struct adm_ticket ticket;
     uint64_t submitted_us, begun_us;
+    uint64_t taken_us; /* when the listener last took something */
 
     struct step *step;         /* the program's own; input may be put in from the beginning */
     struct step *compile_step; /* NULL when it is over */
@@ -142,6 +143,8 @@ void run_forget(struct run *run);
 void run_begin(struct run *run);
 void run_on_place(struct run *run, const struct adm_place *place);
 void run_on_drain(struct run *run, uint64_t remaining_ms);
+/** run_check_stall() - every now and then: a client that takes no files may not keep a sandbox. */
+void run_check_stall(struct run *run, uint64_t now_us);
 
 /* ---- between run.c and its neighbours run_*.c ---- */
 

@@ -9,6 +9,7 @@
 #include "api/proto_model.h"
 #include "api/rpc_server.h"
 #include "api/text.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "execsvc/exs.h"
 #include "execsvc/run.h"
@@ -180,7 +181,7 @@ static int over(const struct run *run, struct rpc_status *status)
     return RUN_EVENTS_OVER;
 }
 
-int run_events_send(struct run *run, struct rpc_call *call, struct rpc_status *status)
+static int send_next(struct run *run, struct rpc_call *call, struct rpc_status *status)
 {
     int r = RUN_EVENTS_NONE;
     if (run->failed)
@@ -197,4 +198,12 @@ int run_events_send(struct run *run, struct rpc_call *call, struct rpc_status *s
     if (r != RUN_EVENTS_NONE || run->state != RUN_ENDED)
         return r;
     return run->tell_result ? send_result(run, call) : over(run, status);
+}
+
+int run_events_send(struct run *run, struct rpc_call *call, struct rpc_status *status)
+{
+    int r = send_next(run, call, status);
+    if (r == RUN_EVENTS_SENT)
+        run->taken_us = clock_us();
+    return r;
 }

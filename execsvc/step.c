@@ -102,6 +102,8 @@ void step_on_result(struct step *step, const struct run_result *result)
             tap_last_words(&step->output[i]);
     if (tap_is_open(&step->files_tap))
         tap_last_words(&step->files_tap);
+    if (step->ops->on_gone && !step->refused)
+        step->ops->on_gone(step);
     maybe_ended(step);
 }
 

@@ -32,6 +32,8 @@ struct step_ops {
     void (*on_files)(struct step *step);
     void (*on_usage)(struct step *step, const struct run_usage *usage, bool waits_for_input);
     void (*on_input_drained)(struct step *step);
+    /* The sandbox is gone; what it left in the pipes is still to be taken. */
+    void (*on_gone)(struct step *step);
     void (*on_ended)(struct step *step);
 };
 

@@ -101,6 +101,23 @@ class Life(unittest.TestCase):
                 self.assertEqual(call.end().code, "UNAVAILABLE")
             client.close()
 
+    def test_a_client_that_takes_no_files_keeps_neither_permit_nor_sandbox(self):
+        with Service({"execsvc": {"running_max": 1, "stall": "1s"}}) as service:
+            client, other = service.client(), service.client()
+            request = client.request(runtime="python3", collect={"max_bytes": 100 << 20},
+                                     limits={"workspace_bytes": 100 << 20, "file_size_bytes": 100 << 20,
+                                             "memory_bytes": 256 << 20},
+                                     files={"a.py": "open('big', 'wb').write(bytes(60 << 20))"})
+            call = client.execute(request)
+            self.assertEqual(next(call).WhichOneof("event"), "started")
+            run = other.run(argv=["/bin/echo", "mine"])  # waits until the first has no permit any more
+            self.assertEqual(run.stdout, b"mine\n", run)
+            wait_for(lambda: service.events("run.stalled"), what="the stall")
+            wait_for(lambda: not service.sandbox_processes(), what="the end of the sandbox")
+            call.cancel()
+            client.close()
+            other.close()
+
     def test_clients_that_come_and_go_leave_no_descriptor_behind(self):
         with Service({"execsvc": {"running_max": 4}}) as service:
             pid = service.pids()[1]
