@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """Runs every containment probe in one way and says which were contained.
 
-usage: run.py --build BUILD_DIR --way native|bwrap|grpc|control [--only PREFIX]
+usage: run.py --build BUILD_DIR --way native|bwrap|grpc|control [--jobs N] [--only PREFIX]
 
 `control` is the test of the probes themselves: without any sandbox, those that are marked must report an escape.
 """
 
 import argparse
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -44,29 +45,36 @@ def run_pair(way, probe, words, order):
         sender.end()
 
 
-def run_gap(way, probe, words, report, gap):
+def run_gap(way, probe, words, gap):
     result = way.run([probe.name, *words], probe.limits)
     problem = None if harness.has_escaped(result) else "is contained by now, take it off the list of gaps"
-    report.add(probe.name, problem, "known gap: " + gap)
+    return [(probe.name, problem, "known gap: " + gap)]
 
 
-def run_probe(way, probe, words, report):
+def run_probe(way, probe, words):
     if probe.pair:
-        for order in (BESIDE, AFTER):
-            result = run_pair(way, probe, words, order)
-            report.add("%s.%s" % (probe.name, order), harness.judge(probe, result), harness.last_line(result))
-        return
+        results = [(order, run_pair(way, probe, words, order)) for order in (BESIDE, AFTER)]
+        return [("%s.%s" % (probe.name, order), harness.judge(probe, result), harness.last_line(result))
+                for order, result in results]
     result = way.run([probe.name, *words], probe.limits, collect=probe.collect)
-    report.add(probe.name, harness.judge(probe, result), harness.last_line(result) or result["verdict"])
+    return [(probe.name, harness.judge(probe, result), harness.last_line(result) or result["verdict"])]
 
 
-def run_control(way, probe, words, report):
+def run_control(way, probe, words):
     if probe.pair:
         result = run_pair(way, probe, words, BESIDE)
     else:
         result = way.run([probe.name, *words], probe.limits)
     problem = None if harness.has_escaped(result) else "saw nothing: " + harness.describe(result)
-    report.add(probe.name, problem, harness.last_line(result))
+    return [(probe.name, problem, harness.last_line(result))]
+
+
+def run_one(name, way, probe, words):
+    """[(name, problem or None, what was found)] of one probe."""
+    gap = GAPS.get(name, {}).get(probe.name)
+    if gap:
+        return run_gap(way, probe, words, gap)
+    return run_control(way, probe, words) if name == "control" else run_probe(way, probe, words)
 
 
 def enter_private_namespaces():
@@ -94,6 +102,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--way", required=True, choices=sorted(LEAST))
+    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
     parser.add_argument("--only", default="", help="for work on some probes")
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)
@@ -105,17 +114,15 @@ def main():
         enter_private_namespaces()
     binary = os.path.join(options.build, "tests", "probe")
     probes = [probe for probe in harness.load_probes(binary) if probe.name.startswith(options.only)]
+    if options.way == "control":
+        probes = [probe for probe in probes if probe.control]
     report = harness.Report()
     with harness.HostSide(binary) as host:
         way = make_way(options.way, options.build, host)
-        for probe in probes:
-            gap = GAPS.get(options.way, {}).get(probe.name)
-            if gap:
-                run_gap(way, probe, host.words, report, gap)
-            elif options.way != "control":
-                run_probe(way, probe, host.words, report)
-            elif probe.control:
-                run_control(way, probe, host.words, report)
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            for found in pool.map(lambda probe: run_one(options.way, way, probe, host.words), probes):
+                for line in found:
+                    report.add(*line)
     return report.finish(1 if options.only else LEAST[options.way])
 
 
