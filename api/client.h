@@ -61,8 +61,16 @@ struct client_file_chunk {
     const uint8_t *sha256; /* with @last; else NULL */
 };
 
+/* As Notice.Kind of the .proto. */
+enum client_notice_kind {
+    CLIENT_NOTICE_IDLE = 1,
+    CLIENT_NOTICE_DRAIN,
+    CLIENT_NOTICE_OUTPUT_DROPPED,
+    CLIENT_NOTICE_COMPILING,
+};
+
 struct client_notice {
-    int kind; /* Notice.Kind of the .proto */
+    int kind; /* perhaps one of a later version */
     const char *message;
     uint64_t remaining_ms;
 };

@@ -161,6 +161,8 @@ static json_t *timing_value(const struct run_result *r)
 static json_t *layers_value(const struct run_result *r)
 {
     json_t *list = json_array();
+    if (!r->layers && !r->layers_missing)
+        return list; /* there was no sandbox */
     for (int id = 0; list && id < LAYER_COUNT; id++)
         json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name", layer_name((enum layer)id),
                                               "active", (r->layers & LAYER_BIT(id)) != 0, "detail",

@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cloister/exec/v1/exec.pb-c.h>
-
-#include "api/client.h"
+#include "api/client_node.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "cli/commands.h"
@@ -28,24 +26,13 @@ struct node {
     struct arena arena;
 };
 
-/* Return: 0, or the exit status after the words were said. */
-static int ask(struct node *node, const char *method, const ProtobufCMessage *request,
-               ProtobufCBinaryData *ret)
+/* Says why there is no answer. Return: the exit status. */
+static int no_answer(const struct node *node, const struct rpc_status *status)
 {
-    char path[96], words[1024];
-    struct rpc_status status;
-    snprintf(path, sizeof(path), "/cloister.exec.v1.Node/%s", method);
-    if (client_call(node->client, path, request, TIMEOUT_MS, &node->arena, ret, &status) == 0)
-        return 0;
-    service_explain(node->socket, &status, words, sizeof(words));
+    char words[1024];
+    service_explain(node->socket, status, words, sizeof(words));
     fprintf(stderr, "cloister: %s\n", words);
-    return rpc_code_exit_status((int)status.code);
-}
-
-static int broken_reply(void)
-{
-    fprintf(stderr, "cloister: the service's answer cannot be read: is it of another version?\n");
-    return CLI_EXIT_OURS;
+    return rpc_code_exit_status((int)status->code);
 }
 
 static void print_limit(const Cloister__Exec__V1__LimitInfo *limit)
@@ -61,15 +48,10 @@ static void print_limit(const Cloister__Exec__V1__LimitInfo *limit)
 
 static int print_info(struct node *node)
 {
-    Cloister__Exec__V1__NodeInfoRequest request = CLOISTER__EXEC__V1__NODE_INFO_REQUEST__INIT;
-    ProtobufCBinaryData bytes;
-    int rc = ask(node, "Info", &request.base, &bytes);
-    if (rc != 0)
-        return rc;
-    const Cloister__Exec__V1__NodeInfo *info =
-        cloister__exec__v1__node_info__unpack(&node->arena.allocator, bytes.len, bytes.data);
-    if (!info)
-        return broken_reply();
+    const Cloister__Exec__V1__NodeInfo *info;
+    struct rpc_status status;
+    if (client_node_info(node->client, TIMEOUT_MS, &node->arena, &info, &status) < 0)
+        return no_answer(node, &status);
     printf("node %s, cloister %s, launcher %s, cgroups %s; you are %s\n", info->node, info->version,
            info->launcher, info->cgroup_version, info->tenant);
     printf("runs at once %u, sandboxes %u, queue %u\n", info->running_max, info->slots_max,
@@ -86,16 +68,10 @@ static int print_info(struct node *node)
 
 static int print_runtimes(struct node *node)
 {
-    Cloister__Exec__V1__RuntimesRequest request = CLOISTER__EXEC__V1__RUNTIMES_REQUEST__INIT;
-    ProtobufCBinaryData bytes;
-    int rc = ask(node, "Runtimes", &request.base, &bytes);
-    if (rc != 0)
-        return rc;
-    const Cloister__Exec__V1__RuntimesResponse *response =
-        cloister__exec__v1__runtimes_response__unpack(&node->arena.allocator, bytes.len,
-                                                      bytes.data);
-    if (!response)
-        return broken_reply();
+    const Cloister__Exec__V1__RuntimesResponse *response;
+    struct rpc_status status;
+    if (client_node_runtimes(node->client, TIMEOUT_MS, &node->arena, &response, &status) < 0)
+        return no_answer(node, &status);
     printf("runtimes:\n");
     for (size_t i = 0; i < response->n_runtimes; i++) {
         const Cloister__Exec__V1__RuntimeInfo *runtime = response->runtimes[i];
@@ -107,15 +83,10 @@ static int print_runtimes(struct node *node)
 
 static int print_stats(struct node *node)
 {
-    Cloister__Exec__V1__StatsRequest request = CLOISTER__EXEC__V1__STATS_REQUEST__INIT;
-    ProtobufCBinaryData bytes;
-    int rc = ask(node, "Stats", &request.base, &bytes);
-    if (rc != 0)
-        return rc;
-    const Cloister__Exec__V1__NodeStats *stats =
-        cloister__exec__v1__node_stats__unpack(&node->arena.allocator, bytes.len, bytes.data);
-    if (!stats)
-        return broken_reply();
+    const Cloister__Exec__V1__NodeStats *stats;
+    struct rpc_status status;
+    if (client_node_stats(node->client, false, TIMEOUT_MS, &node->arena, &stats, &status) < 0)
+        return no_answer(node, &status);
     printf("now: %s, %u running, %u queued, %u of %u sandboxes busy, %llu MiB of %llu MiB, "
            "%llu runs so far\n",
            stats->draining ? "draining" : (stats->ready ? "ready" : "not ready"), stats->running,
@@ -130,12 +101,8 @@ static int node_report(struct node *node)
 {
     struct rpc_status status;
     int serving = client_health(node->client, "", TIMEOUT_MS, &status);
-    if (serving < 0) {
-        char words[1024];
-        service_explain(node->socket, &status, words, sizeof(words));
-        fprintf(stderr, "cloister: %s\n", words);
-        return CLI_EXIT_OURS;
-    }
+    if (serving < 0)
+        return no_answer(node, &status);
     if (!serving)
         printf("the service is there and not ready\n");
     int rc = print_info(node);

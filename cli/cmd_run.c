@@ -98,10 +98,8 @@ static void say_outcome(const struct session *s, const struct run_report *report
     }
     if (r->verdict == VERDICT_SIGNALED)
         say(s, "your program was ended by %s", signal_name(r->term_signal));
-    else if (message[0])
-        say(s, "%s: %s", verdict_name(r->verdict), message);
-    else if (r->verdict != VERDICT_EXITED)
-        say(s, "%s", verdict_name(r->verdict));
+    else if (r->verdict != VERDICT_EXITED) /* an exit status speaks for itself */
+        say(s, "%s%s%s", verdict_name(r->verdict), message[0] ? ": " : "", message);
     uint64_t dropped = report->dropped_stdout + report->dropped_stderr;
     if (dropped > 0)
         say(s, "%llu bytes of output were left out (--limit output=...)",
@@ -263,7 +261,8 @@ static void on_file(void *arg, const struct client_file_chunk *chunk)
 
 static void on_notice(void *arg, const struct client_notice *notice)
 {
-    say(arg, "%s", notice->message);
+    if (notice->kind != CLIENT_NOTICE_COMPILING)
+        say(arg, "%s", notice->message);
 }
 
 static void on_result(void *arg, const struct run_report *report)

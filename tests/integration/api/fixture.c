@@ -49,6 +49,16 @@ static void echo_half_close(struct rpc_call *call)
     assert_int_equal(rpc_call_send_bytes(call, "x", 1), -EPIPE);
 }
 
+/* Asks for the next message from within the callback of the one before. */
+static void sink_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
+{
+    struct fixture *f = rpc_call_user(call);
+    f->messages++;
+    f->sunk += len;
+    f->sunk_sum += len > 2 ? bytes[2] : 0u;
+    rpc_call_read(call);
+}
+
 static void fire(struct rpc_call *call)
 {
     static const uint8_t bytes[FIRE_BYTES];
@@ -96,6 +106,12 @@ static const struct rpc_method methods[] = {
      .on_message = echo_message,
      .on_half_close = echo_half_close,
      .on_writable = rpc_call_read,
+     .on_close = on_close},
+    {.path = "/test.Test/Sink",
+     .shape = RPC_STREAM_REQUEST,
+     .on_start = start_and_read,
+     .on_message = sink_message,
+     .on_half_close = echo_half_close,
      .on_close = on_close},
     {.path = "/test.Test/Fire",
      .shape = RPC_ONE_REQUEST,

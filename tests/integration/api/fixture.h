@@ -1,9 +1,9 @@
 #pragma once
 /*
  * A server and a client of ours in one process, over a real unix socket, on one loop. Methods of
- * "/test.Test/": Echo (messages come back), Fire (data until the client goes), Deaf (reads
- * nothing), Refuse (a status with all details), Last (a message and the status at once), Park
- * (waits).
+ * "/test.Test/": Echo (messages come back), Sink (takes them), Fire (data until the client goes),
+ * Deaf (reads nothing), Refuse (a status with all details), Last (a message and the status at
+ * once), Park (waits).
  */
 
 #include "tests/support/unit.h"
@@ -33,7 +33,8 @@ struct fixture {
     char subject[64];
     uint64_t deadline_us;
     unsigned started, messages, half_closes, closes, cancels;
-    size_t fired;
+    size_t fired, sunk;
+    unsigned sunk_sum; /* of the first content byte of each message */
     struct rpc_call *parked;
     bool drained;
     struct outcome *outcomes;

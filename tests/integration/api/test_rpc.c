@@ -36,6 +36,26 @@ static void messages_come_back_and_half_close_ends_it(void **state)
     assert_int_equal(f->cancels, 0);
 }
 
+static void messages_that_follow_fast_all_arrive(void **state)
+{
+    struct fixture *f = *state;
+    struct outcome *o = outcome_new(f);
+    unsigned sum = 0;
+    call_open(f, o, "/test.Test/Sink", NULL);
+    for (unsigned i = 0; i < 200; i++) {
+        char byte = (char)(1 + i % 100);
+        while (call_say(o, &byte, 1) == -EAGAIN)
+            linger(f, 1);
+        sum += (unsigned)byte;
+    }
+    rpc_client_half_close(o->call);
+    await_true(f, &o->ended);
+    assert_int_equal(o->status.code, RPC_OK);
+    assert_int_equal(f->messages, 200);
+    assert_int_equal(f->sunk_sum, sum);
+    assert_int_equal(f->half_closes, 1);
+}
+
 static void the_peer_is_known_by_its_uid(void **state)
 {
     struct fixture *f = *state;
@@ -282,6 +302,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         CASE(messages_come_back_and_half_close_ends_it),
+        CASE(messages_that_follow_fast_all_arrive),
         CASE(the_peer_is_known_by_its_uid),
         CASE(an_unknown_method_is_unimplemented),
         CASE(a_status_arrives_with_all_its_details),
