@@ -5,7 +5,7 @@
  * another transport can take its place.
  *
  * libwebsockets is used for sockets and TLS in its raw role only: its HTTP and h2 parsers never see
- * a byte (docs/adr: frontgw-http-parser). Every loop is one thread with a libuv loop and a context
+ * a byte (docs/adr/0013). Every loop is one thread with a libuv loop and a context
  * of its own and a listener of its own (SO_REUSEPORT). A connection lives and dies on its loop's
  * thread; nothing here may be called from another thread except net_wake(), net_server_drain() and
  * the counters.

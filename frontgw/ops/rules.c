@@ -195,7 +195,7 @@ static const struct rule rules[] = {
      "raise workers.password if there are cores for it",
      "a class is logging in: it will pass; for the future more cores and workers.password"},
     {"workers", worker_wait, 500, 3000, say_workers,
-     "raise workers.main, or look at frontgw_db_query_seconds for a slow database",
+     "raise workers.main, or look for a slow database (frontgw_http_request_duration_seconds)",
      "requests pile up: the database is slow or workers.main is too small"},
     {"addresses", address_refused, 10, 200, say_addresses,
      "if it is a school's address: pages should log in before they ask; raise rates.address",
