@@ -35,18 +35,17 @@ void utf8_locale_leave(struct utf8_locale **entered)
 }
 
 /* On disk, not in memory: it may be as large as a course. */
-static int temporary_file(struct err *err)
+static int temporary_file(const char *directory, struct err *err)
 {
-    const char *dir = getenv("TMPDIR");
-    int fd = open(dir && *dir ? dir : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open(directory ? directory : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         fd = memfd_create("archive", MFD_CLOEXEC);
     return fd < 0 ? err_set(err, -errno, "temporary file: %m") : fd;
 }
 
-int zip_begin(struct zip *zip, struct err *err)
+int zip_begin(struct zip *zip, const char *directory, struct err *err)
 {
-    zip->fd = temporary_file(err);
+    zip->fd = temporary_file(directory, err);
     if (zip->fd < 0)
         return zip->fd;
     zip->archive = archive_write_new();

@@ -17,7 +17,8 @@ struct zip {
     struct archive *archive;
     int fd;
 };
-int zip_begin(struct zip *zip, struct err *err);
+/** zip_begin() - @directory: where the unlinked file lies; NULL: /tmp */
+int zip_begin(struct zip *zip, const char *directory, struct err *err);
 int zip_add(struct zip *zip, const char *path, bool is_dir, const void *bytes, size_t len,
             int64_t modified_ms, struct err *err);
 /** zip_end() - the descriptor at offset 0 and its size. */

@@ -39,7 +39,7 @@ int gw_archive_out(struct gw_files *files, const struct gw_actor *actor, const c
     if (!r)
         r = gw_tree_load(tx, workspace, at_ms, &tree, err);
     if (!r)
-        r = zip_begin(&zip, err);
+        r = zip_begin(&zip, files->store->directory, err);
     if (!r)
         r = add_tree(files, tx, &tree, &zip, err);
     db_rollback(&tx);

@@ -207,7 +207,7 @@ int gw_submission_archive(struct gw_files *files, const struct gw_actor *actor, 
     if (!r)
         r = open_submission(tx, actor, id, GW_ACT_SUBMISSION_READ, &s, NULL, err);
     if (!r)
-        r = zip_begin(&zip, err);
+        r = zip_begin(&zip, files->store->directory, err);
     if (r)
         return r;
     db_query(tx, SQL_SNAPSHOT_ENTRIES, &rows, DB_T(s.snapshot));

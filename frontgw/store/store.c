@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static int open_parts(const struct gw_store_options *options, struct gw_store *store,
@@ -11,6 +12,9 @@ static int open_parts(const struct gw_store_options *options, struct gw_store *s
     struct db_options db = options->db;
     if (mkdir(options->state_dir, 0700) < 0 && errno != EEXIST)
         return err_set(err, -errno, "make %s: %m", options->state_dir);
+    store->directory = strdup(options->state_dir);
+    if (!store->directory)
+        return err_set(err, -ENOMEM, "store: %m");
     if (!db.url && !db.sqlite_path) {
         if (snprintf(path, sizeof(path), "%s/frontgw.db", options->state_dir) >= (int)sizeof(path))
             return err_set(err, -ENAMETOOLONG, "%s: %m", options->state_dir);
@@ -49,6 +53,7 @@ struct gw_store *gw_store_close(struct gw_store *store)
         return NULL;
     blobs_close(store->blobs);
     db_close(store->db);
+    free(store->directory);
     free(store);
     return NULL;
 }

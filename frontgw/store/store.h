@@ -7,6 +7,7 @@
 struct gw_store {
     struct db *db;
     struct blobs *blobs;
+    char *directory; /* for unlinked temporary files; NULL: /tmp */
 };
 
 struct gw_store_options {

@@ -4,12 +4,13 @@ import io
 import json
 import os
 import random
+import subprocess
 import tarfile
 import unittest
 import zipfile
 
 from clients import Client, OnBothDatabases, World, both, command
-from gateway import Gateway, problem
+from gateway import FRONTGW, SOURCE, Gateway, problem
 
 
 def zipped(entries):
@@ -232,6 +233,29 @@ class Files(OnBothDatabases):
         self.assertEqual(state["files"], len(nodes))
         self.assertEqual(state["bytes"], sum(n.get("size", 0) for n in nodes))
         self.assertEqual(len({n["path"] for n in nodes}), len(nodes))
+
+    def test_nothing_on_disk_is_named_by_a_user(self):
+        self.make("tell-tale/tell-tale.py", "tell-tale content")
+        for directory, directories, names in os.walk(self.gw.directory / "data"):
+            for name in directories + names:
+                self.assertRegex(name, r"^(frontgw\.db(-wal|-shm)?|blobs|tmp|[0-9a-f]{2}|[0-9a-f]{64})$", directory)
+
+    def test_the_nightly_backup_keeps_the_audit_heads(self):
+        config = self.gw.directory / "frontgw.conf"
+        config.write_text(command(self.gw, "--print-config").stdout)
+        env = {"PATH": os.environ["PATH"], "FRONTGW": str(FRONTGW), **{k: str(v) for k, v in self.gw.env.items()}}
+        nightly = [SOURCE / "deploy/systemd/frontgw-backup.sh", config, self.gw.directory / "nightly"]
+        subprocess.run(nightly, env=env, check=True, capture_output=True, timeout=60)
+        head = (self.gw.directory / "nightly/audit-head").read_text()
+        old = self.gw.directory / "nightly/frontgw-20200101T000000Z.tar.gz"
+        old.write_bytes(b"")
+        os.utime(old, (1577836800, 1577836800))
+        self.ann("POST", "/me/keys", {"name": "k", "scopes": ["read"]})
+        subprocess.run(nightly, env=env, check=True, capture_output=True, timeout=60)
+        self.assertFalse(old.exists())
+        self.assertNotEqual((self.gw.directory / "nightly/audit-head").read_text(), head)
+        (self.gw.directory / "nightly/audit-head").write_text("1:" + "0" * 64)
+        self.assertNotEqual(subprocess.run(nightly, env=env, capture_output=True, timeout=60).returncode, 0)
 
     def test_a_backup_taken_while_serving_restores_to_the_same(self):
         self.make("kept/a.py", "in the backup")
