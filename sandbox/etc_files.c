@@ -78,7 +78,7 @@ int etc_files_make(int root_fd, const struct node_config *config, struct err *er
     static const char *const copies[] = {"ld.so.cache", "localtime",      "timezone",
                                          "services",    "protocols",      "matplotlibrc",
                                          "mime.types",  "debian_version", "os-release",
-                                         "inputrc",     "magic"};
+                                         "inputrc",     "magic",          "fonts/fonts.conf"};
     AUTO_CLOSE int etc = openat(root_fd, "etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (etc < 0)
         return err_set(err, -errno, "open the skeleton's /etc: %m");
@@ -90,6 +90,8 @@ int etc_files_make(int root_fd, const struct node_config *config, struct err *er
         r = write_text(etc, "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", err);
     if (r == 0)
         r = write_text(etc, "hostname", "cloister\n", err);
+    if (r == 0 && mkdirat(etc, "fonts", 0755) < 0) /* matplotlib's fontconfig asks */
+        r = err_set(err, -errno, "mkdir /etc/fonts: %m");
     for (size_t i = 0; r == 0 && i < sizeof(copies) / sizeof(copies[0]); i++)
         r = copy_file(etc, copies[i], err);
     return r;

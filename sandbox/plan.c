@@ -180,7 +180,8 @@ int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, stru
     if (!(ret->layers & LAYER_BIT(LAYER_PID_NS)))
         ret->layers &= ~LAYER_BIT(LAYER_PROC_MASK);
     if (facts->launcher == SBX_LAUNCHER_BWRAP) {
-        ret->layers &= ~LAYER_BIT(LAYER_TMPFS_LIMITS); /* it can't limit inodes */
+        /* It can't limit inodes, nor give init another uid than the program's. */
+        ret->layers &= ~(LAYER_BIT(LAYER_TMPFS_LIMITS) | LAYER_BIT(LAYER_SLOT_UID));
         return plan_build_bwrap(spec, facts, ret, err);
     }
     ret->clone_flags = namespace_flags(ret->layers);
