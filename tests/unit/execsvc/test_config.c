@@ -197,6 +197,28 @@ static void what_is_printed_makes_the_same_configuration(void **state)
     assert_null(runtimes_find(&config.runtimes, "bash"));
 }
 
+/* But for the limits, which the spawner's defaults stand for when nothing is said. */
+static void the_shipped_file_says_what_holds_without_it(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    const char *source = getenv("CLOISTER_SOURCE");
+    char path[512];
+    assert_int_equal(exs_config_finish(&config, &err), 0);
+    AUTO_FREE char *without = print();
+    teardown(NULL);
+    setup(NULL);
+    snprintf(path, sizeof(path), "%s/deploy/cloister.conf", source ? source : ".");
+    assert_int_equal(exs_config_file(&config, path, &err), 0);
+    assert_int_equal(exs_config_finish(&config, &err), 0);
+    struct limits shipped;
+    limits_default(&shipped);
+    assert_memory_equal(&config.limits, &shipped, sizeof(shipped));
+    memset(&config.limits, 0, sizeof(config.limits));
+    AUTO_FREE char *with = print();
+    assert_string_equal(with, without);
+}
+
 static void a_command_is_filled_without_a_shell(void **state)
 {
     (void)state;
@@ -233,6 +255,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(flags_set_any_key, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_printed_makes_the_same_configuration, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_shipped_file_says_what_holds_without_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_command_is_filled_without_a_shell, setup, teardown),
     };
