@@ -7,6 +7,7 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+include(GNUInstallDirs)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
@@ -55,14 +56,15 @@ function(cloister_library name)
     target_link_libraries(cloister_${name} PUBLIC cloister_options ${A_LINKS})
 endfunction()
 
-# cloister_program(cloister-spawner SOURCES ... LINKS ...): a program in build/<preset>/bin. The target `programs` builds
-# all of them and no test.
+# cloister_program(cloister-spawner SOURCES ... LINKS ...): a program in build/<preset>/bin, installed into bin (they find
+# each other there). The target `programs` builds all of them and no test.
 add_custom_target(programs)
 function(cloister_program name)
     cmake_parse_arguments(A "" "" "SOURCES;LINKS" ${ARGN})
     add_executable(${name} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE cloister_options ${A_LINKS})
     add_dependencies(programs ${name})
+    install(TARGETS ${name} RUNTIME)
 endfunction()
 
 # cloister_unit_test(base err LINKS ...): tests/unit/<folder>/test_<module>.c, run by ctest as unit.<folder>.<module>.
