@@ -1,0 +1,298 @@
+"""`cloister run` and `cloister node`, as a person uses them."""
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
+from service import BUILD, SLOW, Service, need_root  # noqa: E402
+
+MEMBERS = ("run_id verdict exit_code signal stdout stderr stdout_base64 stderr_base64 dropped limits_hit refusals "
+           "explanation usage timing_us start layers runtime node outputs").split()
+
+
+class RunTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service({"execsvc": {"running_max": 1}}).__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.service.__exit__(None, None, None)
+
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="cloister-cli-")
+        self.directory = Path(self.temporary.name)
+        self.addCleanup(self.temporary.cleanup)
+
+    def file(self, name, text):
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    def run_cli(self, *words, **options):
+        return self.service.cli("run", *words, **options)
+
+    def start(self, *words, **options):
+        env = dict(os.environ, CLOISTER_SOCKET=str(self.service.socket))
+        process = subprocess.Popen([BUILD / "bin" / "cloister", "run", *words], env=env, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **options})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def result(self, *words, **options):
+        done = self.run_cli("--json", *words, **options)
+        self.assertEqual(done.stdout.count(b"\n"), 1, done)
+        found = json.loads(done.stdout)
+        self.assertEqual(list(found), MEMBERS)
+        return done.returncode, found
+
+    # ---- what comes out ------------------------------------------------------------------------
+
+    def test_streams_and_status_are_the_programs(self):
+        path = self.file("a.py", "import sys; print(sys.argv[1:]); print('e', file=sys.stderr); sys.exit(3)")
+        done = self.run_cli(path, "--json", "-x")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (3, b"['--json', '-x']\n", b"e\n"))
+
+    def test_output_comes_while_the_program_runs(self):
+        process = self.start(self.file("a.py", "import time; print('now', flush=True); time.sleep(30)"))
+        self.assertEqual(process.stdout.readline(), b"now\n")
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(10 * SLOW), 128 + signal.SIGKILL)
+
+    def test_each_language_is_known_by_its_extension(self):
+        for name, text in (("a.py", "print('hi')"), ("a.sh", "echo hi"), ("a.js", "console.log('hi')"),
+                           ("a.c", '#include <stdio.h>\nint main(void) { puts("hi"); }')):
+            with self.subTest(name):
+                done = self.run_cli(self.file(name, text))
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"hi\n", b""))
+
+    def test_a_compile_error_is_the_compilers(self):
+        status, result = self.result(self.file("a.c", "int main(void) { return x; }"))
+        self.assertEqual((status, result["verdict"]), (1, "COMPILE_FAILED"))
+        self.assertIn("undeclared", result["stderr"])
+
+    def test_json_is_one_object_with_all_members(self):
+        path = self.file("a.py", "import os, sys; open('o.bin', 'wb').write(bytes([0, 255])); os.mkdir('d')\n"
+                                 "open('d/e', 'w').close(); sys.stdout.buffer.write(b'a\\xffb'); sys.exit(9)")
+        status, result = self.result(path)
+        self.assertEqual((status, result["verdict"], result["exit_code"], result["signal"]), (9, "EXITED", 9, None))
+        self.assertEqual((result["stdout"], base64.b64decode(result["stdout_base64"])), ("a\ufffdb", b"a\xffb"))
+        outputs = {o["path"]: o for o in result["outputs"]}
+        self.assertEqual(sorted(outputs), ["d/e", "o.bin"])
+        self.assertEqual(base64.b64decode(outputs["o.bin"]["content_base64"]), bytes([0, 255]))
+        self.assertEqual(outputs["o.bin"]["sha256"], hashlib.sha256(bytes([0, 255])).hexdigest())
+        self.assertEqual(result["runtime"]["name"], "python3")
+        self.assertTrue(all(layer["active"] for layer in result["layers"]), result["layers"])
+
+    def test_outputs_are_written_to_a_directory(self):
+        path = self.file("a.py", "import os; os.makedirs('x/y'); open('x/y/z', 'w').write('1' * 200000)")
+        where = self.directory / "out"
+        status, result = self.result("--output", str(where), path)
+        self.assertEqual((where / "x/y/z").read_text(), "1" * 200000)
+        self.assertEqual(len(result["outputs"]), 1)
+        self.assertNotIn("content_base64", result["outputs"][0])
+
+    def test_a_limit_is_124_and_explained(self):
+        done = self.run_cli("--limit", "cpu=200ms", self.file("a.py", "while True: pass"))
+        self.assertEqual(done.returncode, 124)
+        self.assertRegex(done.stderr.decode(), "^cloister: CPU_TIME_LIMIT: your program .*200ms")
+
+    def test_a_signal_is_128_and_its_number(self):
+        status, result = self.result(self.file("a.sh", "kill -SEGV $$"))
+        self.assertEqual((status, result["verdict"], result["exit_code"], result["signal"]),
+                         (128 + 11, "SIGNALED", None, "SIGSEGV"))
+
+    def test_refused_calls_are_told(self):
+        done = self.run_cli("--policy", "no-subprocess", self.file("a.py", "import os\ntry: os.fork()\nexcept OSError: 0"))
+        self.assertEqual((done.returncode, done.stdout), (0, b""))
+        self.assertIn("tried to start another program: not allowed here (1 time)", done.stderr.decode())
+
+    def test_a_reader_that_leaves_ends_the_run(self):
+        process = self.start(self.file("a.sh", "while echo y; do :; done"))
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(process.wait(10 * SLOW), 128 + signal.SIGPIPE)
+
+    # ---- what goes in --------------------------------------------------------------------------
+
+    def test_stdin_is_streamed_from_a_pipe(self):
+        process = self.start(self.file("a.py", "while True:\n l = input()\n print(l.upper(), flush=True)"),
+                             stdin=subprocess.PIPE)
+        for word in (b"one", b"two"):
+            process.stdin.write(word + b"\n")
+            process.stdin.flush()
+            self.assertEqual(process.stdout.readline(), word.upper() + b"\n")
+        process.stdin.close()
+        self.assertEqual(process.wait(10 * SLOW), 1)  # EOFError
+
+    def test_stdin_is_read_from_a_file_whole(self):
+        data = os.urandom(3 << 20)
+        with open(self.file("data", data), "rb") as stdin:
+            done = self.run_cli("--command", "--", "sha256sum", stdin=stdin)
+        self.assertEqual(done.stdout.split()[0].decode(), hashlib.sha256(data).hexdigest())
+
+    def test_no_stdin_is_an_empty_one(self):
+        done = self.run_cli("--no-stdin", self.file("a.py", "import sys; print(repr(sys.stdin.read()))"), stdin=None,
+                            input=b"never")
+        self.assertEqual(done.stdout, b"''\n")
+
+    def test_files_directories_and_environment_arrive(self):
+        self.file("data/one.csv", "1")
+        self.file("data/sub/two.csv", "2")
+        path = self.file("a.py", "import os; print(open('data/one.csv').read(), open('data/sub/two.csv').read(), "
+                                 "open('renamed').read(), os.environ['WHO'])")
+        done = self.run_cli("--file", str(self.directory / "data"), "--file", self.file("x", "3") + "=renamed",
+                            "--env", "WHO=me=you", path)
+        self.assertEqual((done.stdout, done.stderr), (b"1 2 3 me=you\n", b""))
+
+    # ---- Ctrl-C --------------------------------------------------------------------------------
+
+    def test_the_first_interrupt_is_the_programs(self):
+        process = self.start(self.file("a.py", "import time\nprint('up', flush=True)\n"
+                                               "try: time.sleep(60)\nexcept KeyboardInterrupt: print('caught')"))
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(10 * SLOW), 0)
+        self.assertEqual(process.stdout.read(), b"caught\n")
+
+    def test_the_second_interrupt_ends_it(self):
+        process = self.start(self.file("a.py", "import signal, time\nsignal.signal(2, lambda *a: print('no', flush=True))\n"
+                                               "print('up', flush=True)\nwhile True: time.sleep(1)"))
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.stdout.readline(), b"no\n")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(10 * SLOW), 128 + signal.SIGKILL)
+
+    def test_waiting_in_the_queue_is_said_and_can_be_left(self):
+        first = self.start(self.file("a.py", "print('up', flush=True); input()"), stdin=subprocess.PIPE)
+        first.stdout.readline()
+        second = self.start(self.file("b.py", "print('never')"))
+        self.assertIn(b"position 1 in the queue", second.stderr.readline())
+        second.send_signal(signal.SIGINT)
+        self.assertEqual(second.wait(10 * SLOW), 128 + signal.SIGINT)
+        first.stdin.close()
+        first.wait(10 * SLOW)
+        self.assertEqual(second.stdout.read(), b"")
+
+    # ---- a terminal ----------------------------------------------------------------------------
+
+    def terminal(self, *words):
+        """`cloister run -t` on a terminal of 30 x 100; returns the process and the keyboard's end."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        before = termios.tcgetattr(slave)
+
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        env = dict(os.environ, CLOISTER_SOCKET=str(self.service.socket))
+        process = subprocess.Popen([BUILD / "bin" / "cloister", "run", "-t", *words], env=env, stdin=slave, stdout=slave,
+                                   stderr=slave, preexec_fn=own_terminal)
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, master, slave, before
+
+    def expect(self, master, text, seen=b""):
+        deadline = time.monotonic() + 15 * SLOW
+        while text not in seen:
+            self.assertLess(time.monotonic(), deadline, seen)
+            if select.select([master], [], [], 0.2)[0]:
+                seen += os.read(master, 4096)
+        return seen
+
+    def test_a_terminal_asks_resizes_and_is_given_back(self):
+        path = self.file("a.py", "import os, signal, sys\n"
+                                 "signal.signal(signal.SIGWINCH, lambda *a: print('now', os.get_terminal_size()))\n"
+                                 "print(sys.stdin.isatty(), os.get_terminal_size())\n"
+                                 "print('hello', input('name? '))\n"
+                                 "try:\n while True: signal.pause()\nexcept KeyboardInterrupt: print('ctrl-c')")
+        process, master, slave, before = self.terminal(path)
+        seen = self.expect(master, b"name? ")
+        self.assertIn(b"True os.terminal_size(columns=100, lines=30)", seen)
+        self.assertNotEqual(termios.tcgetattr(slave)[3], before[3])
+        os.write(master, b"ada\r")
+        self.expect(master, b"hello ada")
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 132, 0, 0))
+        self.expect(master, b"now os.terminal_size(columns=132, lines=50)")
+        os.write(master, b"\x03")
+        self.expect(master, b"ctrl-c")
+        self.assertEqual(process.wait(10 * SLOW), 0)
+        self.assertEqual(termios.tcgetattr(slave), before)
+
+    def test_the_escape_ends_a_program_that_listens_to_nothing(self):
+        path = self.file("a.py", "import signal\nfor s in (2, 3, 15, 1): signal.signal(s, signal.SIG_IGN)\n"
+                                 "print('up')\nwhile True: signal.pause()")
+        process, master, slave, before = self.terminal(path)
+        self.expect(master, b"up")
+        os.write(master, b"\x03\r~.")
+        self.assertEqual(process.wait(10 * SLOW), 128 + signal.SIGKILL)
+        self.assertEqual(termios.tcgetattr(slave), before)
+
+    # ---- refusals ------------------------------------------------------------------------------
+
+    def refused(self, status, words, *arguments, verdict=None, **options):
+        done = self.run_cli(*arguments, **options)
+        self.assertEqual((done.returncode, done.stdout), (status, b""), done)
+        self.assertRegex(done.stderr.decode(), words)
+        again, result = self.result(*arguments, **options)
+        self.assertEqual((again, result["verdict"], result["exit_code"]), (status, verdict, None))
+        self.assertRegex(result["explanation"]["message"], words)
+
+    def test_what_is_refused_says_why(self):
+        path = self.file("a.py", "")
+        self.refused(126, "cpu: 6m is above the ceiling of 5m", "--limit", "cpu=6m", path)
+        self.refused(126, "no runtime 'cobol'", "--runtime", "cobol", path)
+        self.refused(126, "No such file", str(self.directory / "none.py"))
+        self.refused(126, "use --runtime", self.file("a.xyz", ""))
+        self.refused(126, "1 MiB", self.file("big.py", b"#" * ((1 << 20) + 1)))
+        self.refused(126, "128 KiB", path, *["x" * 70000] * 2)
+        self.refused(126, "unknown option", "--frobnicate", path)
+
+    def test_without_a_service_it_says_what_to_do(self):
+        path = self.file("a.py", "")
+        self.refused(125, "no service at /nowhere/sock .*systemctl start cloister", "--socket", "/nowhere/sock", path,
+                     verdict="INTERNAL")
+        dead = str(self.directory / "dead.sock")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(dead)
+        self.refused(125, "Connection refused", "--socket", dead, path, verdict="INTERNAL")
+
+    # ---- node ----------------------------------------------------------------------------------
+
+    def test_node_tells_limits_runtimes_and_state(self):
+        done = self.service.cli("node")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        for words in ("you are uid:0", "memory", "128M", "python3      Python 3", "now: ready"):
+            self.assertIn(words, done.stdout.decode())
+        done = self.service.cli("node", "--socket", "/nowhere")
+        self.assertEqual((done.returncode, done.stdout), (125, b""))
+        self.assertIn("no service at /nowhere", done.stderr.decode())
+
+
+if __name__ == "__main__":
+    need_root()
+    unittest.main(verbosity=2)

@@ -1,0 +1,134 @@
+#include "cli/run_options.h"
+
+#include <errno.h>
+
+#include "tests/support/unit.h"
+
+#define WORDS_MAX 40
+
+/* Splits "run -t a.py" and parses it into static storage. */
+static int parse(const char *line, struct run_options *ret, struct err *err)
+{
+    static char text[512];
+    static char *argv[WORDS_MAX];
+    int argc = 0;
+    snprintf(text, sizeof(text), "%s", line);
+    for (char *save, *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        assert_true(argc < WORDS_MAX - 1);
+        argv[argc++] = word;
+    }
+    argv[argc] = NULL;
+    return run_options_parse(argc, argv, ret, err);
+}
+
+static void the_rest_is_the_programs(void **state)
+{
+    (void)state;
+    static struct run_options o;
+    struct err err = {0};
+    assert_int_equal(parse("run --json a.py --json -t x", &o, &err), 0);
+    assert_true(o.json);
+    assert_false(o.terminal);
+    assert_int_equal(o.n_rest, 4);
+    assert_string_equal(o.rest[0], "a.py");
+    assert_string_equal(o.rest[3], "x");
+    assert_int_equal(o.input, -1);
+    run_options_done(&o);
+}
+
+static void every_option_is_taken(void **state)
+{
+    (void)state;
+    static struct run_options o;
+    struct err err = {0};
+    assert_int_equal(
+        parse("run --runtime python3 --file d.csv --env A=1=2 --env B= --limit memory=64M "
+              "--policy no-subprocess --output out -iq --class batch --detach 2m --label a=b "
+              "--subject s --socket /s a.py",
+              &o, &err),
+        0);
+    assert_string_equal(o.runtime, "python3");
+    assert_string_equal(o.inputs[0], "d.csv");
+    assert_int_equal(o.n_env, 2);
+    assert_string_equal(o.env[0].key, "A");
+    assert_string_equal(o.env[0].value, "1=2");
+    assert_string_equal(o.env[1].value, "");
+    assert_int_equal(o.limits.v[LIMIT_MEMORY], 64 << 20);
+    assert_int_equal(o.subprocess, MODEL_SUBPROCESS_DENY);
+    assert_string_equal(o.output, "out");
+    assert_int_equal(o.input, 1);
+    assert_true(o.quiet);
+    assert_int_equal(o.class, MODEL_CLASS_BATCH);
+    assert_int_equal(o.detach_grace_ms, 120000);
+    assert_string_equal(o.labels[0].key, "a");
+    assert_string_equal(o.subject, "s");
+    assert_string_equal(o.socket, "/s");
+    run_options_done(&o);
+}
+
+static void what_is_wrong_is_said(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *words;
+    } table[] = {
+        {"run", "which file"},
+        {"run --command", "which command"},
+        {"run --bogus a.py", "--bogus"},
+        {"run --limit", "--limit"},
+        {"run --limit memory=1X a.py", "1X"},
+        {"run --limit speed=1 a.py", "speed"},
+        {"run --env A a.py", "NAME=VALUE"},
+        {"run --env =1 a.py", "NAME=VALUE"},
+        {"run --policy maybe a.py", "maybe"},
+        {"run --class slow a.py", "slow"},
+        {"run --detach 2h a.py", "600s"},
+        {"run --detach x a.py", "x"},
+        {"run -t --json a.py", "exclude"},
+        {"run -t --no-stdin a.py", "exclude"},
+        {"run --command --runtime bash ls", "exclude"},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        static struct run_options o;
+        struct err err = {0};
+        int rc = parse(table[i].line, &o, &err);
+        if (rc != -EINVAL || !strstr(err.text, table[i].words))
+            fail_msg("%s: %d '%s'", table[i].line, rc, err.text);
+        run_options_done(&o);
+    }
+}
+
+static void json_is_remembered_when_the_line_is_wrong(void **state)
+{
+    (void)state;
+    static struct run_options o;
+    struct err err = {0};
+    assert_int_equal(parse("run --bogus --json a.py", &o, &err), -EINVAL);
+    assert_true(o.json);
+    assert_int_equal(parse("run --bogus -- --json", &o, &err), -EINVAL);
+    assert_false(o.json);
+}
+
+static void names_tell_the_runtime(void **state)
+{
+    (void)state;
+    assert_string_equal(run_runtime_of("a.py"), "python3");
+    assert_string_equal(run_runtime_of("dir.d/a.sh"), "bash");
+    assert_string_equal(run_runtime_of("a.c"), "c");
+    assert_string_equal(run_runtime_of("a.b.js"), "node");
+    assert_null(run_runtime_of("a"));
+    assert_null(run_runtime_of("dir.py/a"));
+    assert_null(run_runtime_of("a.PY"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rest_is_the_programs),
+        cmocka_unit_test(every_option_is_taken),
+        cmocka_unit_test(what_is_wrong_is_said),
+        cmocka_unit_test(json_is_remembered_when_the_line_is_wrong),
+        cmocka_unit_test(names_tell_the_runtime),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
