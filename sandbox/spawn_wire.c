@@ -183,7 +183,7 @@ int spawn_wire_request_read(const void *bytes, size_t len, const int *fds, size_
     ret->arg = wire_u32(&r);
     if (!wire_done(&r) || n_fds)
         return err_set(err, -EBADMSG, "spawner request: malformed order");
-    if (type == SPAWN_SIGNAL && (ret->arg < 1 || ret->arg >= (uint32_t)SIGRTMAX))
+    if (type == SPAWN_SIGNAL && (ret->arg < 1 || ret->arg > (uint32_t)SIGRTMAX))
         return err_set(err, -EINVAL, "signal: %u is no signal", ret->arg);
     if (type == SPAWN_END && ret->arg > SPAWN_END_MAX_AGE)
         return err_set(err, -EBADMSG, "spawner request: unknown reason to end");
