@@ -2,7 +2,7 @@
 """Runs the verdict table (table.py) through `cloister sandbox run --json` and compares each result.
 
 Prints `ok NAME` or `FAILED NAME why` per row, and at the end whether anything of the runs is left. Needs root.
-usage: run.py --build BUILD_DIR [--only TEXT] [--jobs N]
+usage: run.py --build BUILD_DIR [--only TEXT] [--jobs N] [--brief]
 """
 
 import argparse
@@ -210,12 +210,16 @@ def mounts():
         return set(f.read().splitlines())
 
 
-def report(name, faults):
+def report(name, faults, seconds):
     if faults:
         print("FAILED", name, "; ".join(faults).replace("\n", " "), flush=True)
     else:
-        print("ok", name, flush=True)
+        print("ok %s %.2f s" % (name, seconds), flush=True)
     return not faults
+
+
+def is_brief(row):
+    return row.cancel or os.path.basename(row.command[0]) not in ("python3", "bash")
 
 
 def main():
@@ -223,23 +227,31 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--only", default="", help="rows whose name holds this text")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--brief", action="store_true",
+                        help="without what only an interpreter tells apart: for the virtual machine, which is slow")
+    parser.add_argument("--list", action="store_true", help="print the names of the rows and run nothing")
     options = parser.parse_args()
+    rows = [row for row in table.ROWS if options.only in row.name and (not options.brief or is_brief(row))]
+    if options.list:
+        print("\n".join(row.name for row in rows))
+        return 0
     if os.geteuid() != 0:
         print("skipped: needs root")
         return 1 if os.environ.get("TESTS_MUST_RUN") == "1" else 77
 
-    rows = [row for row in table.ROWS if options.only in row.name]
     began, mounts_before = time.monotonic(), mounts()
     with tempfile.TemporaryDirectory(prefix="verdicts.") as work:
         os.chmod(work, 0o755)
         driver = Driver(options.build, work)
 
         def run(row):
-            return report(row.name, driver.run_cancelled(row) if row.cancel else driver.run_json(row))
+            start = time.monotonic()
+            faults = driver.run_cancelled(row) if row.cancel else driver.run_json(row)
+            return report(row.name, faults, time.monotonic() - start)
 
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             passed = sum(pool.map(run, rows))
-        clean = report("nothing-is-left", what_is_left(driver.pids, mounts_before))
+        clean = report("nothing-is-left", what_is_left(driver.pids, mounts_before), 0)
     print("%d of %d rows ok in %.1f s" % (passed, len(rows), time.monotonic() - began))
     return 0 if clean and rows and passed == len(rows) else 1
 

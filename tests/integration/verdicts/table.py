@@ -154,7 +154,7 @@ CPU = [
            hit=["cpu", "processes"]),
     killed("cpu.python-fork-bomb", "CPU_TIME_LIMIT", python(
         "import os\nwhile True:\n try: os.fork()\n except OSError: pass"),
-           limits={"cpu": "500ms", "processes": "20", "memory": "256M"}, hit=["cpu", "processes"]),
+           limits={"cpu": "500ms", "processes": "20", "memory": "256M"}, hit=["cpu"], maybe=["processes"]),
     exited("cpu.just-enough", "burn-ms:100 exit:0", limits={"cpu": "1s"}),
 ]
 
@@ -324,9 +324,9 @@ PRECEDENCE = [
            limits={"processes": "10", "file-size": "1M", "output": "4K"},
            hit=["memory", "file-size", "processes", "output"]),
     killed("precedence.memory-before-cpu", "MEMORY_LIMIT", "fork malloc:96M end wait burn",
-           limits={**FEW, "cpu": "400ms"}, hit=["memory", "cpu"]),
+           limits={**FEW, "cpu": "1500ms"}, hit=["memory", "cpu"]),
     killed("precedence.memory-before-wall", "MEMORY_LIMIT", "fork malloc:96M end wait pause",
-           limits={**FEW, "wall": "600ms"}, hit=["memory", "wall"]),
+           limits={**FEW, "wall": "1500ms"}, hit=["memory", "wall"]),
     row("precedence.memory-before-file-size", "MEMORY_LIMIT", "fork malloc:96M end wait until-efbig:f",
         signal="SIGXFSZ", limits=FEW, hit=["memory", "file-size"]),
     killed("precedence.cpu-before-file-size", "CPU_TIME_LIMIT", "ignore:XFSZ until-efbig:f burn", limits={**FEW, "cpu": "200ms"},
