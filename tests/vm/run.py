@@ -102,12 +102,14 @@ def stage(root, build, ready):
     for source in glob.glob(os.path.join(build, "bin", "*")):
         if os.path.isfile(source):
             staging.add(source, "/opt/cloister/bin/" + os.path.basename(source))
-    for pattern in ("test_integration_*", "probe"):
+    for pattern in ("test_integration_*", "probe", "limit_program"):
         for source in glob.glob(os.path.join(build, "tests", pattern)):
             if os.access(source, os.X_OK):
                 staging.add(source, "/opt/cloister/tests/" + os.path.basename(source))
     for source in glob.glob(os.path.join(TOP, "tests", "security", "*.py")):
         staging.add(source, "/opt/cloister/security/" + os.path.basename(source))
+    for source in glob.glob(os.path.join(TOP, "tests", "integration", "verdicts", "*.py")):
+        staging.add(source, "/opt/cloister/verdicts/" + os.path.basename(source))
     staging.add(os.path.join(HERE, "guest", "init"), "/sbin/vm-init", 0o755)
     for source in glob.glob(os.path.join(HERE, "guest", "suites", "*")):
         staging.add(source, "/suites/" + os.path.basename(source))
