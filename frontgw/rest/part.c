@@ -3,6 +3,7 @@
 #include "frontgw/rest/rest.h"
 
 #include "frontgw/http/job.h"
+#include "frontgw/ops/metrics.h"
 #include "frontgw/ops/settings.h"
 
 #include "base/clock.h"
@@ -34,7 +35,8 @@ static int store_open(struct gw_context *context, struct err *err)
     if (r)
         return r;
     const struct gw_store_options options = {.state_dir = s->data_directory,
-                                             .db = {.url = url},
+                                             .db = {.url = url,
+                                                    .readers = (unsigned)s->workers_main},
                                              .blobs_in_database = url != NULL};
     r = gw_store_open(&options, &context->store, &migrated, err);
     if (!r && migrated)
@@ -79,6 +81,28 @@ static int identify(struct gw_context *context, const struct gw_request *req,
                            err);
 }
 
+static void write_metrics(FILE *out, void *arg)
+{
+    struct gw_context *context = arg;
+    struct db_stats db;
+    db_stats(context->store->db, &db);
+    gw_metrics_sample(out, "frontgw_db_connections_in_use", "gauge", "Database connections in use",
+                      db.in_use);
+    gw_metrics_sample(out, "frontgw_db_connections_max", "gauge",
+                      "Database connections that may be open", db.capacity);
+    gw_metrics_sample(out, "frontgw_db_transactions_total", "counter", "Transactions begun",
+                      (double)db.transactions);
+    gw_metrics_sample(out, "frontgw_db_statements_total", "counter", "Statements run",
+                      (double)db.statements);
+    gw_metrics_sample(out, "frontgw_db_faults_total", "counter", "Transactions that failed",
+                      (double)db.faults);
+    gw_metrics_sample(out, "frontgw_db_wait_seconds_total", "counter",
+                      "Time spent waiting for a connection or for the writer",
+                      (double)db.wait_us / 1e6);
+    gw_metrics_sample(out, "frontgw_db_busy_seconds_total", "counter",
+                      "Time between begin and end of transactions", (double)db.busy_us / 1e6);
+}
+
 static int rest_open(struct gw_context *context, struct err *err)
 {
     const struct gw_people_options options = {
@@ -88,6 +112,8 @@ static int rest_open(struct gw_context *context, struct err *err)
     int r = gw_people_new(context->store, &options, &context->people, err);
     if (!r)
         r = gw_files_new(context->store, context->people, &context->files, err);
+    if (!r)
+        r = gw_metrics_source(context->metrics, write_metrics, context);
     context->identify = identify;
     return r;
 }
@@ -131,6 +157,9 @@ static int rest_figures(struct gw_context *context, json_t *into, struct err *er
     json_object_set_new(into, "users", json_integer((json_int_t)users));
     json_object_set_new(into, "sessions", json_integer((json_int_t)sessions));
     json_object_set_new(into, "database", json_string(db_dialect(context->store->db)));
+    struct db_stats db;
+    db_stats(context->store->db, &db);
+    json_object_set_new(into, "database_used", json_real((double)db.in_use / db.capacity));
     return 0;
 }
 

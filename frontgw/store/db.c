@@ -1,5 +1,6 @@
 #include "frontgw/store/db_backend.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <assert.h>
@@ -71,6 +72,20 @@ unsigned db_pool_in_use(struct db *db)
     return db->ops->in_use(db);
 }
 
+void db_stats(struct db *db, struct db_stats *ret)
+{
+    bool sqlite = db->ops->name[0] == 's';
+    *ret = (struct db_stats){
+        .in_use = db->ops->in_use(db),
+        .capacity = sqlite ? db->options.readers + 1 : db->options.pool_max,
+        .transactions = db->transactions,
+        .statements = db->statements,
+        .faults = db->faults,
+        .wait_us = db->wait_us,
+        .busy_us = db->busy_us,
+    };
+}
+
 int db_ping(struct db *db, struct err *err)
 {
     AUTO_TX struct db_tx *tx = NULL;
@@ -90,11 +105,16 @@ int db_begin(struct db *db, enum db_mode mode, struct db_tx **ret, struct err *e
         return err_set(err, -ENOMEM, "transaction: %m");
     tx->db = db;
     tx->mode = mode;
+    uint64_t asked_us = clock_us();
     int r = db->ops->begin(db, tx, err);
+    tx->began_us = clock_us();
+    db->wait_us += tx->began_us - asked_us;
     if (r) {
+        db->faults++;
         free(tx);
         return r;
     }
+    db->transactions++;
     *ret = tx;
     return 0;
 }
@@ -121,12 +141,15 @@ static void close_rows(struct db_tx *tx)
 int db_commit(struct db_tx **slot, struct err *err)
 {
     struct db_tx *tx = take_ptr(*slot);
+    struct db *db = tx->db;
     close_rows(tx);
     int r = db_fault(tx, err);
     if (r)
-        tx->db->ops->rollback(tx);
+        db->ops->rollback(tx);
     else
-        r = tx->db->ops->commit(tx, err);
+        r = db->ops->commit(tx, err);
+    db->busy_us += clock_us() - tx->began_us;
+    db->faults += r != 0;
     free(tx);
     return r;
 }
@@ -136,8 +159,11 @@ void db_rollback(struct db_tx **slot)
     struct db_tx *tx = take_ptr(*slot);
     if (!tx)
         return;
+    struct db *db = tx->db;
     close_rows(tx);
-    tx->db->ops->rollback(tx);
+    db->ops->rollback(tx);
+    db->busy_us += clock_us() - tx->began_us;
+    db->faults += tx->fault != 0;
     free(tx);
 }
 
@@ -188,6 +214,7 @@ int db_query_args(struct db_tx *tx, enum db_statement id, struct db_rows *rows,
     for (size_t i = 0; i < n_args; i++)
         assert(args[i].type == info->params[i]);
     open_rows(rows);
+    tx->db->statements++;
     int r = tx->db->ops->query(tx, (int)id, text_of(tx->db, info), args, n_args, rows, &tx->err);
     if (r < 0)
         err_prefix(&tx->err, "%s", info->name);

@@ -59,8 +59,16 @@ int db_open(const struct db_options *options, struct db **ret, struct err *err);
 struct db *db_close(struct db *db);
 /** "sqlite" or "postgresql" */
 const char *db_dialect(const struct db *db);
-/** db_pool_in_use() - for the metrics: connections in use now. */
+/** db_pool_in_use() - connections in use now. */
 unsigned db_pool_in_use(struct db *db);
+/* For the metrics; totals since the start. */
+struct db_stats {
+    unsigned in_use, capacity; /* connections */
+    uint64_t transactions, statements, faults;
+    uint64_t wait_us; /* for a connection or the writer, and for the answer to BEGIN */
+    uint64_t busy_us; /* between begin and end of transactions */
+};
+void db_stats(struct db *db, struct db_stats *ret);
 /** db_ping() - does a read work now? */
 int db_ping(struct db *db, struct err *err);
 

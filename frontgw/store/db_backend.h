@@ -28,12 +28,14 @@ struct db_ops {
 struct db {
     const struct db_ops *ops;
     struct db_options options; /* strings are not kept here */
+    _Atomic uint64_t transactions, statements, faults, wait_us, busy_us;
 };
 
 struct db_tx {
     struct db *db;
     void *conn;
     enum db_mode mode;
+    uint64_t began_us;
     struct db_rows *open; /* results that are being walked */
     int fault;
     struct err err;

@@ -28,6 +28,7 @@ void fixture_open(struct fixture *f, enum fixture_kind kind)
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->sqlite_path, sizeof(f->sqlite_path), "%s/frontgw.db", f->dir);
     f->options.sqlite_path = f->sqlite_path;
+    f->options.pool_min = 1; /* tests begin with many databases */
     if (kind == FIXTURE_POSTGRES) {
         f->options.url = getenv("TEST_POSTGRES_URL");
         if (!f->options.url)
