@@ -179,6 +179,9 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
         r = make_empty(group, err);
         if (r == 0)
             r = cg_v1_reset(group, err);
+    } else if (r == 0) {
+        /* What was freed since the reset must not count as this run's peak. */
+        r = cg_v1_reset_peak(group, err);
     }
     group->prepared_bytes = limits->memory_bytes;
     return r < 0 ? r : cg_v1_limit(group, limits, err);

@@ -45,6 +45,8 @@ extern const char *const cg_v1_names[V1_FILES];
 int cg_v1_open(struct group_v1 *group, int dir, uint32_t controllers, struct err *err);
 /** Counters to zero, or their values noted; page cache given back. The group is empty. */
 int cg_v1_reset(struct group_v1 *group, struct err *err);
+/** The memory peak alone. */
+int cg_v1_reset_peak(struct group_v1 *group, struct err *err);
 int cg_v1_limit(struct group_v1 *group, const struct cg_limits *limits, struct err *err);
 int cg_v1_limit_memory(struct group_v1 *group, uint64_t bytes, struct err *err);
 int cg_v1_stats(struct cg_group *base, struct cg_stats *ret, struct err *err);

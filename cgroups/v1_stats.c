@@ -43,6 +43,11 @@ static int reset_memory(struct group_v1 *group, struct err *err)
     return r < 0 ? r : zero(group, V1_MEM_PEAK, err);
 }
 
+int cg_v1_reset_peak(struct group_v1 *group, struct err *err)
+{
+    return zero(group, V1_MEM_PEAK, err);
+}
+
 static void drain_own_events(struct group_v1 *group)
 {
     uint64_t more;

@@ -12,7 +12,6 @@
 #define ALL_SIGNALS  (~UINT64_C(0))
 #define NO_SIGNALS   UINT64_C(0)
 #define PATH_BUF_MAX 4096
-#define SIGNAL_MAX   64
 
 struct start {
     struct init_state *s;
@@ -179,15 +178,6 @@ static int execute(const struct init_state *s)
     }
 }
 
-/* What the launcher ignored would stay ignored: `yes | head` would not end. The child's table is
- * its own. */
-static void default_signals(void)
-{
-    const struct raw_sigaction action = {.handler = 0 /* SIG_DFL */};
-    for (int signo = 1; signo <= SIGNAL_MAX; signo++)
-        raw_rt_sigaction(signo, &action, 0);
-}
-
 /* Runs in a vfork child on a stack of its own; shares init's memory and descriptors. */
 static int program_child(void *arg)
 {
@@ -231,7 +221,6 @@ static int program_child(void *arg)
         if (start->code < 0)
             return 1;
     }
-    default_signals();
     raw_rt_sigprocmask(SIG_SETMASK, &none, 0);
     start->what = 0; /* from here on the failure is the caller's */
     start->code = execute(s);

@@ -27,7 +27,8 @@
 #include "sandbox/inner_setup.h"
 #include "sandbox/run.h"
 
-#define PENDING_MAX 4096
+#define PENDING_MAX   4096
+#define TIDY_AFTER_US UINT64_C(300) /* whoever waits for an answer asks again at once */
 
 struct pending {
     struct pending *next;
@@ -40,6 +41,7 @@ struct inner {
     struct node_config config;
     struct loop *loop;
     struct loop_io client_io;
+    struct loop_timer tidy_timer;
     int client;
     struct cg_tree *tree;
     struct run_env env;
@@ -131,6 +133,24 @@ static void on_result(void *arg, struct run *run, const struct run_result *resul
     tell(arg, SPAWN_RESULT, run_id(run), result, sizeof(*result), -EBADF);
 }
 
+/* One slot at a time: a request that came meanwhile goes first. */
+static void on_tidy(struct loop_timer *timer)
+{
+    struct inner *inner = container_of(timer, struct inner, tidy_timer);
+    bool done = false;
+    for (uint32_t i = 0; i < inner->n_slots; i++) {
+        struct slot *slot = &inner->slots[i];
+        if (slot->busy || !slot->used)
+            continue;
+        if (done) {
+            loop_timer_set(inner->loop, timer, clock_us(), on_tidy);
+            return;
+        }
+        run_tidy(&inner->env, slot, &inner->config.defaults);
+        done = true;
+    }
+}
+
 static void on_gone(void *arg, struct run *run)
 {
     struct inner *inner = arg;
@@ -138,6 +158,8 @@ static void on_gone(void *arg, struct run *run)
     slot->pty_master = fd_close(slot->pty_master);
     slot->busy = false;
     inner->runs[slot->index] = run_free(run);
+    if (!inner->tidy_timer.loop && !inner->config.one_shot)
+        loop_timer_set(inner->loop, &inner->tidy_timer, clock_us() + TIDY_AFTER_US, on_tidy);
 }
 
 static void on_usage(void *arg, struct run *run, const struct run_usage *usage, bool waits)
@@ -158,7 +180,7 @@ static struct run *find_run(struct inner *inner, uint64_t id)
 }
 
 /* The tenant's own slot of last time, if free: it saves a network namespace. Else any, else a new
- * one. */
+ * one. Of several the one that is tidy. */
 static int choose_slot(struct inner *inner, const char *tenant, struct slot **ret, struct err *err)
 {
     struct slot *any = NULL, *own = NULL;
@@ -167,8 +189,9 @@ static int choose_slot(struct inner *inner, const char *tenant, struct slot **re
         if (slot->busy)
             continue;
         if (strcmp(slot->tenant, tenant) == 0)
-            own = slot;
-        else if (!any || (slot->fresh_net && !any->fresh_net))
+            own = own && !own->used ? own : slot;
+        else if (!any || (slot->fresh_net && !any->fresh_net) ||
+                 (slot->fresh_net == any->fresh_net && any->used && !slot->used))
             any = slot;
     }
     *ret = own ? own : any;

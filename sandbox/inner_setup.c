@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -55,6 +56,24 @@ static int take_descriptors(int *ret_config, int *ret_client, struct err *err)
     if (r >= 0 && null < INNER_FDS_LOW)
         null = -EBADF; /* it is one of the reserved ones now */
     return r < 0 ? r : 0;
+}
+
+/* What whoever started us ignores would stay ignored in every program, where `yes | head` would not
+ * end. Here once, and not 64 calls in each run. */
+static void default_signals(void)
+{
+    for (int signo = 1; signo < NSIG; signo++)
+        signal(signo, SIG_DFL);
+}
+
+/* A slot keeps about 20 descriptors open on cgroup v1, and a soft limit is often 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int read_config(int fd, struct node_config *ret, struct err *err)
@@ -223,6 +242,8 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
     const struct node_config *config = ret_config;
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     umask(022);
+    default_signals();
+    raise_descriptor_limit();
     r = enter_cgroups(ret_config, ret_tree, err);
     if (r < 0)
         return r;

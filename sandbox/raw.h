@@ -240,22 +240,6 @@ RAW_INLINE int raw_rt_sigprocmask(int how, const uint64_t *set, uint64_t *ret_ol
     return (int)raw_syscall4(__NR_rt_sigprocmask, how, (long)set, (long)ret_old, sizeof(uint64_t));
 }
 
-/* The kernel's struct sigaction. Without SA_RESTORER only SIG_DFL (0) and SIG_IGN (1) make sense.
- */
-struct raw_sigaction {
-    uintptr_t handler;
-    unsigned long flags;
-    uintptr_t restorer;
-    uint64_t mask;
-};
-
-RAW_INLINE int raw_rt_sigaction(int signo, const struct raw_sigaction *action,
-                                struct raw_sigaction *ret_old)
-{
-    return (int)raw_syscall4(__NR_rt_sigaction, signo, (long)action, (long)ret_old,
-                             sizeof(uint64_t));
-}
-
 RAW_INLINE int raw_clock_gettime(int clock, struct timespec *ret)
 {
     return (int)raw_syscall2(__NR_clock_gettime, clock, (long)ret);

@@ -383,21 +383,27 @@ static int make_control(struct run *run, const void *config, size_t len, int *re
     return 0;
 }
 
-static int prepare_cgroup(const struct run_env *env, struct slot *slot, const struct sbx_spec *spec,
-                          struct err *err)
+/* What an earlier run has left is cleared away, unless run_tidy() has done it already. */
+static int prepare_cgroup(const struct run_env *env, struct slot *slot, const struct limits *limits,
+                          uint32_t layers, struct err *err)
 {
     if (!slot->group)
         return 0;
-    uint32_t layers = env->available & spec->layers;
-    struct cg_limits limits = {
-        .memory_bytes =
-            layers & LAYER_BIT(LAYER_CG_MEMORY) ? spec->limits.v[LIMIT_MEMORY] : UINT64_MAX,
-        .pids = layers & LAYER_BIT(LAYER_CG_PIDS)
-                    ? spec->limits.v[LIMIT_PROCESSES] + own_processes(env)
-                    : UINT64_MAX,
+    layers &= env->available;
+    struct cg_limits values = {
+        .memory_bytes = layers & LAYER_BIT(LAYER_CG_MEMORY) ? limits->v[LIMIT_MEMORY] : UINT64_MAX,
+        .pids = layers & LAYER_BIT(LAYER_CG_PIDS) ? limits->v[LIMIT_PROCESSES] + own_processes(env)
+                                                  : UINT64_MAX,
         .cpu_weight = 100,
     };
-    return cg_group_prepare(slot->group, &limits, err);
+    return cg_group_prepare(slot->group, &values, err);
+}
+
+void run_tidy(const struct run_env *env, struct slot *slot, const struct limits *limits)
+{
+    /* A fault comes again, and is reported, when a run is prepared. */
+    prepare_cgroup(env, slot, limits, LAYERS_ALL, NULL);
+    slot->used = false;
 }
 
 static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, struct err *err)
@@ -477,7 +483,8 @@ int run_start(const struct run_env *env, const struct run_events *events, struct
     snprintf(run->result.launcher, sizeof(run->result.launcher), "%s",
              sbx_launcher_name(env->launcher));
 
-    int r = prepare_cgroup(env, slot, spec, err);
+    slot->used = true;
+    int r = prepare_cgroup(env, slot, &spec->limits, spec->layers, err);
     if (r == 0)
         r = launch(run, spec, fds, err);
     if (r == 0)

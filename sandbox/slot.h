@@ -20,6 +20,7 @@ struct slot {
     unsigned index;
     uid_t uid; /* inside U */
     bool busy;
+    bool used;      /* since its cgroup was made or tidied */
     bool fresh_net; /* no run has used its network namespace */
     int mount_fd;   /* the template's mount namespace; -EBADF with LAYER_MOUNT_NS taken away */
     int net_fd;
