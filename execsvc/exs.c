@@ -78,7 +78,7 @@ void exs_forget_runs(struct exs *exs)
 {
     exs->draining = true;
     while (exs->runs)
-        run_forget(exs->runs);
+        run_free(exs->runs);
 }
 
 void exs_limits(const struct exs *exs, const struct limits *runtime_limits, struct limits *ret)

@@ -138,8 +138,6 @@ void run_signal(struct run *run, int signo);
 void run_resize(struct run *run, uint16_t rows, uint16_t cols);
 
 /* From exs.c. */
-/** run_forget() - free it as it is: nobody listens, and the spawner is gone. */
-void run_forget(struct run *run);
 void run_begin(struct run *run);
 void run_on_place(struct run *run, const struct adm_place *place);
 void run_on_drain(struct run *run, uint64_t remaining_ms);
@@ -148,6 +146,10 @@ void run_check_stall(struct run *run, uint64_t now_us);
 
 /* ---- between run.c and its neighbours run_*.c ---- */
 
+extern const struct step_ops run_main_ops; /* of the program's own step */
+/** run_free() - nobody listens, and nothing of it is in the spawner's hands (or the spawner is
+ * gone). */
+void run_free(struct run *run);
 void run_wake(struct run *run);
 /** run_flow() - let the program go on or wait, as the ring has room; after the listener has taken
  * something too. */

@@ -82,6 +82,17 @@ static int set_rules(struct run *run)
     return 0;
 }
 
+/* Better told than ignored: who asks for it relies on it. */
+static int refuse_detach(const struct run *run, struct rpc_status *status)
+{
+    if (run->request.detach_grace_ms == 0)
+        return 0;
+    rpc_status_set(status, RPC_UNIMPLEMENTED, "NOT_OFFERED",
+                   "a run ends with its connection here: detach_grace_ms is not offered");
+    rpc_status_field(status, "detach_grace_ms");
+    return -EOPNOTSUPP;
+}
+
 int run_resolve(struct run *run, struct rpc_status *status)
 {
     struct model_fault fault = {0};
@@ -89,6 +100,8 @@ int run_resolve(struct run *run, struct rpc_status *status)
     int r = find_runtime(run, status);
     if (r == 0)
         r = refuse_blobs(run, status);
+    if (r == 0)
+        r = refuse_detach(run, status);
     if (r < 0)
         return r;
     exs_limits(run->exs, run->runtime ? &run->runtime->limits : NULL, &defaults);

@@ -178,7 +178,7 @@ class Service:
         try:
             self.stop()
             text = self.text()
-            for sign in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Assertion"):
+            for sign in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:", "Assertion"):
                 if sign in text:
                     raise AssertionError(text[max(0, text.index(sign) - 1000):][:8000])
             left = self.leftovers()
