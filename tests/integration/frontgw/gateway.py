@@ -206,21 +206,21 @@ def problem(answer_body):
 class Redis:
     """A real redis-server on a free port, without persistence."""
 
-    def __init__(self, port=None):
-        self.port = port or free_port()
+    def __init__(self, port=None, password=None):
+        self.port, self.password = port or free_port(), password
         self.directory = tempfile.mkdtemp(prefix=f"redis-test-{os.getpid()}-")
         self.process = None
 
     def start(self):
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-             "--dir", self.directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "--dir", self.directory, *(["--requirepass", self.password] if self.password else [])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10 * SLOW
         while time.monotonic() < deadline:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as s:
                     s.sendall(b"PING\r\n")
-                    if s.recv(64).startswith(b"+PONG"):
+                    if s.recv(64).startswith((b"+PONG", b"-NOAUTH")):
                         return self
             except OSError:
                 time.sleep(0.02)

@@ -14,7 +14,7 @@ import time
 import unittest
 from pathlib import Path
 
-from gateway import FRONTGW, SANITIZED, SLOW, Gateway, make_certificate, problem
+from gateway import FRONTGW, SANITIZED, SLOW, SOURCE, Gateway, make_certificate, problem
 
 
 def run(*words, env=None):
@@ -119,6 +119,23 @@ class Settings(unittest.TestCase):
         again = run("--config", file, "--print-config")
         self.assertEqual(again.stdout, done.stdout)
         shutil.rmtree(gw.directory)
+
+    def test_the_shipped_file_says_the_truth_about_the_defaults(self):
+        shipped = (SOURCE / "deploy" / "frontgw.conf").read_text()
+        plain = run("--print-config").stdout
+        done = run("--config", SOURCE / "deploy" / "frontgw.conf", "--print-config")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, plain.replace("web-root = \n", "web-root = /usr/share/cloister/web\n"))
+        examples = ("certificate", "key", "origins", "trusted-proxies", "redis", "redis-password-file", "token-file")
+        section = ""
+        for line in shipped.splitlines():
+            if line.startswith("["):
+                section = plain.split(line)[1].split("\n[")[0]
+            match = re.fullmatch(r"# ([a-z-]+) = (.*)", line)
+            if match and match.group(1) not in examples:
+                self.assertIn(f"\n{match.group(1)} = {match.group(2)}\n", section)
+            elif match:
+                self.assertIn(f"\n{match.group(1)} = \n", section)
 
     def test_mistakes_are_named(self):
         for words, expected in (

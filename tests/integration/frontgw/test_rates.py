@@ -112,6 +112,22 @@ class Shared(unittest.TestCase):
                     time.sleep(0.3)
                 self.assertEqual(gw.metrics()["frontgw_redis_up"], 1)
 
+    def test_a_redis_with_a_password_is_given_it_and_a_wrong_one_fails_closed(self):
+        with Redis(password="sesame") as redis:
+            gw = Gateway(settings={"rates.address": 6, "rates.gateways": 2, "rates.redis": f"127.0.0.1:{redis.port}"})
+            file = gw.directory / "redis-password"
+            gw.settings["rates.redis-password-file"] = file
+            file.write_text("sesame\n")
+            with gw:
+                self.assertEqual(ask(gw, 9)[0], 6)
+                self.assertEqual(gw.metrics()["frontgw_redis_up"], 1)
+            gw = Gateway(settings={"rates.address": 6, "rates.gateways": 2, "rates.redis": f"127.0.0.1:{redis.port}"})
+            gw.settings["rates.redis-password-file"] = gw.directory / "redis-password"
+            (gw.directory / "redis-password").write_text("wrong\n")
+            with gw:
+                self.assertEqual(ask(gw, 9)[0], 3)
+                self.assertEqual(gw.metrics()["frontgw_redis_up"], 0)
+
     def test_a_redis_that_was_never_there_is_no_reason_not_to_start(self):
         with Gateway(settings={"rates.address": 5, "rates.redis": "127.0.0.1:1"}) as gw:
             self.assertEqual(ask(gw, 8)[0], 5)
