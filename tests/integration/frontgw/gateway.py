@@ -36,6 +36,13 @@ def free_port():
         return s.getsockname()[1]
 
 
+def new_database(url):
+    """An empty one on the server that tests/support/with_postgres.sh started; it goes with the server."""
+    name = f"gateway_{os.getpid()}_{time.monotonic_ns()}"
+    subprocess.run(["psql", "-q", url, "-c", f"CREATE DATABASE {name}"], check=True, capture_output=True)
+    return url.replace("/cloister?", f"/{name}?")
+
+
 class Gateway:
     """with Gateway(tls=True, settings={"timeouts.head": "1s"}) as gw: gw.get("/health")"""
 
@@ -43,7 +50,9 @@ class Gateway:
         self.own = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix=f"frontgw-test-{os.getpid()}-"))
         self.tls = tls
-        self.env = env or {}
+        self.env = dict(env or {})
+        if os.environ.get("TEST_POSTGRES_URL") and "DATABASE_URL" not in self.env:
+            self.env["DATABASE_URL"] = new_database(os.environ["TEST_POSTGRES_URL"])
         self.settings = {"data.directory": self.directory / "data", "listen.port": 0, "metrics.port": 0}
         if SANITIZED:
             self.settings["process.seccomp"] = "no"
