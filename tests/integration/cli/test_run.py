@@ -168,8 +168,10 @@ class RunTest(unittest.TestCase):
     # ---- Ctrl-C --------------------------------------------------------------------------------
 
     def test_the_first_interrupt_is_the_programs(self):
-        process = self.start(self.file("a.py", "import time\nprint('up', flush=True)\n"
-                                               "try: time.sleep(60)\nexcept KeyboardInterrupt: print('caught')"))
+        # Short sleeps: a signal just before a long one would be noticed after it.
+        process = self.start(self.file("a.py", "import time\ntry:\n print('up', flush=True)\n"
+                                               " while True: time.sleep(0.05)\n"
+                                               "except KeyboardInterrupt: print('caught')"))
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(10 * SLOW), 0)
@@ -177,7 +179,7 @@ class RunTest(unittest.TestCase):
 
     def test_the_second_interrupt_ends_it(self):
         process = self.start(self.file("a.py", "import signal, time\nsignal.signal(2, lambda *a: print('no', flush=True))\n"
-                                               "print('up', flush=True)\nwhile True: time.sleep(1)"))
+                                               "print('up', flush=True)\nwhile True: time.sleep(0.05)"))
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.stdout.readline(), b"no\n")
@@ -225,11 +227,11 @@ class RunTest(unittest.TestCase):
         return seen
 
     def test_a_terminal_asks_resizes_and_is_given_back(self):
-        path = self.file("a.py", "import os, signal, sys\n"
+        path = self.file("a.py", "import os, signal, sys, time\n"
                                  "signal.signal(signal.SIGWINCH, lambda *a: print('now', os.get_terminal_size()))\n"
                                  "print(sys.stdin.isatty(), os.get_terminal_size())\n"
-                                 "print('hello', input('name? '))\n"
-                                 "try:\n while True: signal.pause()\nexcept KeyboardInterrupt: print('ctrl-c')")
+                                 "try:\n print('hello', input('name? '))\n"
+                                 " while True: time.sleep(0.05)\nexcept KeyboardInterrupt: print('ctrl-c')")
         process, master, slave, before = self.terminal(path)
         seen = self.expect(master, b"name? ")
         self.assertIn(b"True os.terminal_size(columns=100, lines=30)", seen)
