@@ -212,22 +212,29 @@ int gw_account_change(struct gw_people *people, const struct gw_actor *actor, co
     return r;
 }
 
-static int load_hash(struct gw_people *people, const char *account, char login[65],
+/* Guesses of the old password, by somebody who found a session open, are delayed like those at the
+ * login. */
+#define CHANGE_FROM "password change"
+
+static int load_hash(struct gw_people *people, const struct gw_actor *actor, char login[65],
                      char hash[PASSWORD_HASH_MAX], struct err *err)
 {
     AUTO_TX struct db_tx *tx = NULL;
+    uint64_t retry_ms = 0;
     int r = db_begin(people->store->db, DB_WRITE, &tx, err);
     if (r)
         return r;
     AUTO_ROWS struct db_rows rows = {0};
-    db_query(tx, SQL_ACCOUNT_LOCK, &rows, DB_T(account));
+    db_query(tx, SQL_ACCOUNT_LOCK, &rows, DB_T(actor->account));
     if (!db_next(&rows)) {
         r = db_fault(tx, err);
         return r ? r : gw_refuse(err, GW_PROBLEM_NOT_FOUND, "there is no such account");
     }
     strncpy(login, db_text(&rows, 0), 64);
     strncpy(hash, db_text(&rows, 1), PASSWORD_HASH_MAX - 1);
-    return 0;
+    db_rows_done(&rows);
+    r = gw_try_begin(tx, login, CHANGE_FROM, actor->now_ms, &retry_ms, err);
+    return r ? r : db_commit(&tx, err);
 }
 
 int gw_password_change(struct gw_people *people, const struct gw_actor *actor, const char *old,
@@ -238,7 +245,7 @@ int gw_password_change(struct gw_people *people, const struct gw_actor *actor, c
     struct gw_ended ended = {0};
     char login[65] = "", hash[PASSWORD_HASH_MAX] = "", fresh[PASSWORD_HASH_MAX];
     bool right = false, stale = false;
-    int r = load_hash(people, actor->account, login, hash, err);
+    int r = load_hash(people, actor, login, hash, err);
     if (!r)
         r = gw_password_check(login, new, err);
     if (!r)
@@ -251,6 +258,7 @@ int gw_password_change(struct gw_people *people, const struct gw_actor *actor, c
         r = db_begin(people->store->db, DB_WRITE, &tx, err);
     if (r)
         return r;
+    db_exec(tx, SQL_LOGIN_DELAY_FORGET, DB_T(login), DB_T(CHANGE_FROM));
     db_exec(tx, SQL_ACCOUNT_PASSWORD, DB_T(fresh), DB_I(0), DB_T(actor->account));
     /* This session goes on under a new token; the connection that asks for it may stay. */
     gw_sessions_end(tx, actor->account, actor->session, &ended);

@@ -32,26 +32,35 @@ struct candidate {
     char hash[PASSWORD_HASH_MAX];
 };
 
+int gw_try_begin(struct db_tx *tx, const char *login, const char *from, uint64_t now_ms,
+                 uint64_t *ret_retry_ms, struct err *err)
+{
+    AUTO_ROWS struct db_rows rows = {0};
+    int64_t fails = 0;
+    db_query(tx, SQL_LOGIN_DELAY_LOCK, &rows, DB_T(login), DB_T(from));
+    if (db_next(&rows) && (uint64_t)db_i64(&rows, 1) + FORGET_MS > now_ms) {
+        fails = db_i64(&rows, 0);
+        uint64_t due = (uint64_t)db_i64(&rows, 1) + gw_login_delay_ms(fails);
+        if (due > now_ms) {
+            *ret_retry_ms = due - now_ms;
+            return gw_refuse(err, GW_PROBLEM_LOGIN_DELAYED,
+                             "too many wrong passwords: try again in %llu s",
+                             (unsigned long long)(*ret_retry_ms + 999) / 1000);
+        }
+    }
+    db_rows_done(&rows);
+    db_exec(tx, SQL_LOGIN_DELAY_SET, DB_I(fails + 1), DB_I(now_ms), DB_T(login), DB_T(from));
+    return db_fault(tx, err);
+}
+
 /* Refuses too early a try; else counts it and looks the account up. */
 static int admit(struct db_tx *tx, const struct gw_actor *actor, const char *login,
                  struct candidate *ret, uint64_t *ret_retry_ms, struct err *err)
 {
     AUTO_ROWS struct db_rows rows = {0};
-    int64_t fails = 0;
-    db_query(tx, SQL_LOGIN_DELAY_LOCK, &rows, DB_T(login), DB_T(actor->ip));
-    if (db_next(&rows) && (uint64_t)db_i64(&rows, 1) + FORGET_MS > actor->now_ms) {
-        fails = db_i64(&rows, 0);
-        uint64_t due = (uint64_t)db_i64(&rows, 1) + gw_login_delay_ms(fails);
-        if (due > actor->now_ms) {
-            *ret_retry_ms = due - actor->now_ms;
-            return gw_refuse(err, GW_PROBLEM_LOGIN_DELAYED,
-                             "too many failed logins: try again in %llu s",
-                             (unsigned long long)(*ret_retry_ms + 999) / 1000);
-        }
-    }
-    db_rows_done(&rows);
-    db_exec(tx, SQL_LOGIN_DELAY_SET, DB_I(fails + 1), DB_I(actor->now_ms), DB_T(login),
-            DB_T(actor->ip));
+    int r = gw_try_begin(tx, login, actor->ip, actor->now_ms, ret_retry_ms, err);
+    if (r)
+        return r;
     db_query(tx, SQL_ACCOUNT_BY_LOGIN, &rows, DB_T(login));
     if (db_next(&rows)) {
         ret->known = true;

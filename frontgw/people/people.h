@@ -55,6 +55,15 @@ int gw_login(struct gw_people *people, const struct gw_actor *actor, const struc
  * .. 30 s. */
 uint64_t gw_login_delay_ms(int64_t fails);
 
+/**
+ * gw_try_begin() - count a try of @login's password from @from (an address) as failed, before it is
+ * looked at
+ *
+ * GW_PROBLEM_LOGIN_DELAYED when it comes too early. SQL_LOGIN_DELAY_FORGET takes the count back.
+ */
+int gw_try_begin(struct db_tx *tx, const char *login, const char *from, uint64_t now_ms,
+                 uint64_t *ret_retry_ms, struct err *err);
+
 /** gw_identify_session() / gw_identify_key() - fills @ret; nobody is an ordinary outcome (0,
  * GW_VIA_NOBODY). */
 int gw_identify_session(struct gw_people *people, const char *token, uint64_t now_ms,

@@ -70,6 +70,31 @@ static void failures_delay_and_a_success_forgets_them(void **state)
     }
 }
 
+static void guesses_of_the_old_password_are_delayed_too(void **state)
+{
+    (void)state;
+    EACH_DATABASE(w)
+    {
+        struct gw_login_result got;
+        char token[TOKEN_SIZE];
+        with_password("kim", "correct horse");
+        assert_int_equal(try("kim", "correct horse", "192.0.2.1", &got), 0);
+        const struct gw_actor kim = {.account = got.account,
+                                     .session = "",
+                                     .ip = "192.0.2.1",
+                                     .now_ms = w.now_ms};
+        for (int i = 0; i < 3; i++)
+            REFUSED(GW_PROBLEM_LOGIN_FAILED,
+                    gw_password_change(w.people, &kim, "wrong", "new password", NULL, token, &err));
+        REFUSED(GW_PROBLEM_LOGIN_DELAYED, gw_password_change(w.people, &kim, "correct horse",
+                                                             "new password", NULL, token, &err));
+        struct gw_actor later = kim;
+        later.now_ms += 1000;
+        OK(gw_password_change(w.people, &later, "correct horse", "new password", NULL, token,
+                              &err));
+    }
+}
+
 #define GUESSES 12
 static void *guess(void *arg)
 {
@@ -273,6 +298,7 @@ int main(void)
         cmocka_unit_test(delays_double_up_to_30_seconds),
         cmocka_unit_test(failures_delay_and_a_success_forgets_them),
         cmocka_unit_test(guesses_sent_at_once_meet_the_same_delay),
+        cmocka_unit_test(guesses_of_the_old_password_are_delayed_too),
         cmocka_unit_test(sessions_end_when_idle_and_when_old),
         cmocka_unit_test(a_role_change_ends_sessions_and_tells_of_it),
         cmocka_unit_test(the_last_admin_stays),
