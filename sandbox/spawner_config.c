@@ -195,6 +195,15 @@ static int check(const struct spawner_config *c, struct err *err)
     return limits_resolve(&c->node.defaults, &c->node.defaults, &c->node.ceilings, &resolved, err);
 }
 
+int spawner_config_text(struct spawner_config *ret, const char *text, size_t len,
+                        const char *origin, struct err *err)
+{
+    int r = set_defaults(ret, err);
+    if (r == 0)
+        r = config_parse(text, len, origin, on_setting, ret, err);
+    return r < 0 ? r : check(ret, err);
+}
+
 int spawner_config_load(struct spawner_config *ret, const char *path, struct err *err)
 {
     int r = set_defaults(ret, err);

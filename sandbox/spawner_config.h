@@ -35,3 +35,6 @@ struct spawner_config {
 /** spawner_config_load() - @path NULL: /etc/cloister/cloister.conf if it is there, else the
  * defaults */
 int spawner_config_load(struct spawner_config *ret, const char *path, struct err *err);
+/** spawner_config_text() - the same from a text, which no file's owner vouches for. */
+int spawner_config_text(struct spawner_config *ret, const char *text, size_t len,
+                        const char *origin, struct err *err);
