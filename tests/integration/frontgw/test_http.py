@@ -37,6 +37,20 @@ class Tls(unittest.TestCase):
         with socket.create_connection(("127.0.0.1", self.gw.port), 10) as s, self.assertRaises(ssl.SSLError):
             context.wrap_socket(s)
 
+    def test_a_session_is_resumed_on_whichever_loop_it_lands(self):
+        context = self.gw.context()
+        ask = b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n"
+        with socket.create_connection(("127.0.0.1", self.gw.port), 10) as s, context.wrap_socket(s) as t:
+            t.sendall(ask)
+            self.assertEqual(status_of(t.recv(65536)), 200)
+            session = t.session
+        for _ in range(8):
+            with socket.create_connection(("127.0.0.1", self.gw.port), 10) as s, \
+                    context.wrap_socket(s, session=session) as t:
+                t.sendall(ask)
+                self.assertEqual(status_of(t.recv(65536)), 200)
+                self.assertTrue(t.session_reused)
+
     def test_alpn_offers_http_1_1_only(self):
         context = self.gw.context()
         context.set_alpn_protocols(["h2", "http/1.1"])

@@ -5,7 +5,8 @@ import signal
 import time
 import unittest
 
-from gateway import SLOW, Gateway, Redis, problem
+from clients import FREE, World
+from gateway import SLOW, Gateway, Redis
 
 
 def ask(gw, n, **kw):
@@ -50,6 +51,54 @@ class Alone(unittest.TestCase):
                         gw.get("/system-stats")[0], gw.get("/nothing", headers={"Authorization": "Bearer x"})[0]]
             self.assertEqual(statuses, [404, 405, 404, 404, 401, 404])
             self.assertEqual(gw.get("/nothing", headers={"Cookie": "cloister=third"})[0], 429)
+
+
+class PerPerson(unittest.TestCase):
+    """Each limit of people, tripped over HTTP; somebody else goes on."""
+
+    def until_refused(self, call, at_most):
+        for n in range(at_most + 1):
+            answer = call(n)
+            if answer.status == 429:
+                self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+                return n, answer.json
+        self.fail(f"{at_most + 1} requests were let through")
+
+    def test_files_and_class_actions_have_limits_of_their_own(self):
+        with Gateway(settings={**FREE, "rates.files": 7, "rates.class": 3}) as gw:
+            world = World(gw)
+            ann, ben, prof = (world.people[p] for p in ("ann", "ben", "prof"))
+            n, refusal = self.until_refused(
+                lambda i: ann.create(world.workspaces["ann"], f"{i}.py", "x"), 7)
+            self.assertEqual((n, refusal["limit"], refusal["per_window"]), (7, "files", 7))
+            self.assertEqual(ann("GET", "/me").status, 200, "not a file operation")
+            self.assertEqual(ben.create(world.workspaces["ben"], "0.py", "x").status, 201)
+            roster = b"login,name\r\nann,Ann\r\n"
+            n, refusal = self.until_refused(
+                lambda i: prof("POST", f"/courses/{world.course}/roster", roster, {"Content-Type": "text/csv"}), 3)
+            self.assertEqual((n, refusal["limit"]), (2, "class"), "one was the making of the class")
+            metrics = gw.metrics()
+            self.assertEqual(metrics['frontgw_ratelimit_rejected_total{limit="files"}'], 1)
+            self.assertEqual(metrics['frontgw_ratelimit_rejected_total{limit="class"}'], 1)
+            world.close()
+
+    def test_a_user_is_limited_whatever_the_connection_or_address(self):
+        with Gateway(settings={**FREE, "rates.user": 40}) as gw:
+            world = World(gw)
+            ann, ben = world.people["ann"], world.people["ben"]
+
+            def ask_me(i):
+                if i % 7 == 0:
+                    ann.close()
+                return ann("GET", "/me")
+
+            n, refusal = self.until_refused(ask_me, 40)
+            self.assertEqual((refusal["limit"], refusal["per_window"]), ("user", 40))
+            self.assertGreater(n, 30)
+            status, _, _ = gw.get("/api/v1/me", headers={"Cookie": ann.cookie}, source="127.0.0.5")
+            self.assertEqual(status, 429)
+            self.assertEqual(ben("GET", "/me").status, 200)
+            world.close()
 
 
 class Shared(unittest.TestCase):
