@@ -101,17 +101,20 @@ static int connect_spawner(struct err *err)
 
 /* ---- signals ---- */
 
-/* gRPC ends its shutdown when the last connection closes, and an idle client may never close its
- * own: when no call is left, or time is up, they are closed here. */
+/*
+ * While runs end, calls are still answered: new runs are refused with UNAVAILABLE, which says more
+ * than a connection that goes away. Then gRPC is shut down. That would end when the last connection
+ * closes, and an idle client may never close its own: they are closed here.
+ */
 static void on_drain_tick(struct loop_timer *timer)
 {
-    struct rpc_server_stats stats;
-    rpc_server_stats(exs.rpc, &stats);
     uint64_t now = clock_us();
-    if (stats.calls == 0 || now >= drain_until_us)
-        rpc_server_cancel_all(exs.rpc);
-    else
+    if (exs.n_runs > 0 && now < drain_until_us) {
         loop_timer_set(exs.loop, timer, now + DRAIN_EVERY_US, on_drain_tick);
+        return;
+    }
+    rpc_server_drain(exs.rpc, on_drained, NULL);
+    rpc_server_cancel_all(exs.rpc);
 }
 
 static void on_signal(struct loop *loop, int signo, void *arg)
@@ -120,14 +123,13 @@ static void on_signal(struct loop *loop, int signo, void *arg)
     if (signo == SIGHUP)
         return;
     if (exs.draining) {
-        rpc_server_cancel_all(exs.rpc);
+        drain_until_us = 0; /* asked twice: now */
         return;
     }
     log_info("service.draining", "no new runs; running ones may end",
              LOG_U64("drain_ms", config.drain_ms));
     set_health(false);
     exs_drain(&exs);
-    rpc_server_drain(exs.rpc, on_drained, NULL);
     drain_until_us = clock_us() + config.drain_ms * 1000;
     loop_timer_set(loop, &drain_timer, clock_us() + DRAIN_EVERY_US, on_drain_tick);
 }
