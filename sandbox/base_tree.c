@@ -27,6 +27,7 @@
 #include "sandbox/etc_files.h"
 #include "sandbox/mounts.h"
 #include "sandbox/slot.h"
+#include "sandbox/stage.h"
 
 #define BASE_MODE "mode=0755,size=64m"
 
@@ -181,18 +182,10 @@ static int borrow_devices(int base, struct err *err)
             return err_set(err, -errno, "create %s: %m", to);
         r = mount_view(from, base, to, VIEW_WRITABLE | VIEW_DEVICES, err);
     }
-    static const char *const links[][2] = {{"/proc/self/fd", "fd"},
-                                           {"/proc/self/fd/0", "stdin"},
-                                           {"/proc/self/fd/1", "stdout"},
-                                           {"/proc/self/fd/2", "stderr"},
-                                           {"pts/ptmx", "ptmx"}};
-    for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++) {
-        char at[32];
-        snprintf(at, sizeof(at), "dev/slot/%s", links[i][1]);
-        if (symlinkat(links[i][0], base, at) < 0)
-            r = err_set(err, -errno, "link %s: %m", at);
-    }
-    return r;
+    AUTO_CLOSE int slot = openat(base, "dev/slot", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && slot < 0)
+        r = err_set(err, -errno, "open dev/slot: %m");
+    return r < 0 ? r : make_device_links(slot, err);
 }
 
 int pivot_into(const char *root, struct err *err)

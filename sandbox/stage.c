@@ -20,11 +20,18 @@ static const struct {
 } devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
                {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
-static const char *const links[][2] = {{"/proc/self/fd", "fd"},
-                                       {"/proc/self/fd/0", "stdin"},
-                                       {"/proc/self/fd/1", "stdout"},
-                                       {"/proc/self/fd/2", "stderr"},
-                                       {"pts/ptmx", "ptmx"}};
+int make_device_links(int dir_fd, struct err *err)
+{
+    static const char *const links[][2] = {{"/proc/self/fd", "fd"},
+                                           {"/proc/self/fd/0", "stdin"},
+                                           {"/proc/self/fd/1", "stdout"},
+                                           {"/proc/self/fd/2", "stderr"},
+                                           {"pts/ptmx", "ptmx"}};
+    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+        if (symlinkat(links[i][0], dir_fd, links[i][1]) < 0)
+            return err_set(err, -errno, "link dev/%s: %m", links[i][1]);
+    return 0;
+}
 
 static int make_slot_devices(int dev, unsigned slot, struct err *err)
 {
@@ -39,10 +46,7 @@ static int make_slot_devices(int dev, unsigned slot, struct err *err)
         if (mknodat(dir, devices[i].name, S_IFCHR | 0666,
                     makedev(devices[i].major, devices[i].minor)) < 0)
             return err_set(err, -errno, "mknod %s: %m", devices[i].name);
-    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-        if (symlinkat(links[i][0], dir, links[i][1]) < 0)
-            return err_set(err, -errno, "link dev/%s: %m", links[i][1]);
-    return 0;
+    return make_device_links(dir, err);
 }
 
 static int make_devices(int staging, const struct node_config *config, struct err *err)

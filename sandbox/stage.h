@@ -10,3 +10,6 @@ struct node_config;
  * is copied stays locked in it.
  */
 int stage_build(struct node_config *config, struct err *err);
+
+/** make_device_links() - /dev/fd, /dev/stdin ... /dev/ptmx, in the directory @dir_fd */
+int make_device_links(int dir_fd, struct err *err);
