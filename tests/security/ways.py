@@ -76,6 +76,9 @@ class SandboxRun:
             return {"verdict": "INTERNAL", "stdout": done.stdout.decode(errors="replace"),
                     "stderr": "status %d: %s" % (done.returncode, done.stderr.decode(errors="replace")), "outputs": []}
 
+    def close(self):
+        os.close(self.leak)
+
     def begin(self, words):
         return Running(subprocess.Popen(self.command(words, {}), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, env=self.env, pass_fds=[self.leak]))
@@ -93,6 +96,9 @@ class Plain:
                               timeout=60)
         return {"verdict": "EXITED" if done.returncode >= 0 else "SIGNALED", "exit_code": done.returncode,
                 "stdout": done.stdout.decode(errors="replace"), "stderr": done.stderr.decode(errors="replace")}
+
+    def close(self):
+        pass
 
     def begin(self, words):
         return Running(subprocess.Popen([self.probe, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
