@@ -167,12 +167,14 @@ class OnBothDatabases:
 
     @classmethod
     def tearDownClass(cls):
-        if getattr(cls, "world", None):
-            cls.world.close()
-        if getattr(cls, "gw", None):
-            cls.gw.__exit__(None, None, None)
-        if cls.postgres:
-            cls.postgres.__exit__(None, None, None)
+        try:
+            if getattr(cls, "world", None):
+                cls.world.close()
+            if getattr(cls, "gw", None):
+                cls.gw.__exit__(None, None, None)
+        finally:
+            if cls.postgres:
+                cls.postgres.__exit__(None, None, None)
 
 
 def both(namespace, base):
