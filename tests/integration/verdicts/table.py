@@ -21,7 +21,6 @@ class Row:
     refusals: dict = field(default_factory=dict)
     policy: str = None
     cancel: list = None       # signals for `cloister sandbox run` once the program has said "ready"
-    stdout: str = None
     says: str = None          # a part of the explanation
     most_wall_ms: int = None  # it must be over by then
     kept: int = None          # bytes of stdout that come back
@@ -134,6 +133,8 @@ MEMORY = [
     exited("memory.child-and-status-0", "fork malloc:96M end wait exit:0", hit=["memory"], says="memory"),
     exited("memory.python-child-and-status-0", python(
         "import subprocess\nsubprocess.run(['python3', '-c', 'x = b\"x\" * (96 << 20)'])"), hit=["memory"]),
+    # Of all who share a node that runs out of memory, sandboxes are to go first.
+    exited("memory.first-to-go", bash("read x </proc/self/oom_score_adj; exit $((x == 1000 ? 0 : 1))")),
     exited("memory.just-enough", "malloc:24M exit:0"),
 ]
 
