@@ -241,8 +241,13 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
             return r;
         q->fds[SPAWN_FD_STDIN] = q->fds[SPAWN_FD_STDOUT] = q->fds[SPAWN_FD_STDERR] = slave;
     }
-    r = run_start(&inner->env, &inner->events, slot, q->run, spec, q->fds, clock_us() - begin,
-                  &inner->runs[slot->index], err);
+    for (int tries = 0; tries < 2; tries++) {
+        r = run_start(&inner->env, &inner->events, slot, q->run, spec, q->fds, clock_us() - begin,
+                      &inner->runs[slot->index], err);
+        /* v1: a limit below what the last run's memory still weighs is refused. */
+        if (r != -EBUSY || tries || slot_renew_group(inner->tree, slot, err) < 0)
+            break;
+    }
     if (r < 0) {
         slot->pty_master = fd_close(slot->pty_master);
         return r;

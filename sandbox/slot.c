@@ -142,6 +142,12 @@ static int make_group(struct cg_tree *tree, struct slot *slot, struct err *err)
     return cg_group_new(tree, name, &slot->group, err);
 }
 
+int slot_renew_group(struct cg_tree *tree, struct slot *slot, struct err *err)
+{
+    slot->group = cg_group_free(slot->group);
+    return make_group(tree, slot, err);
+}
+
 int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned index,
               uint32_t *missing, struct slot *ret, struct err *err)
 {

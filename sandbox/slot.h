@@ -41,6 +41,9 @@ int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned i
               uint32_t *missing, struct slot *ret, struct err *err);
 /** slot_for_tenant() - a fresh network namespace when the tenant changes. */
 int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, struct err *err);
+/** slot_renew_group() - a new cgroup set, where the old one has not let go of what was charged to
+ * it */
+int slot_renew_group(struct cg_tree *tree, struct slot *slot, struct err *err);
 void slot_done(struct slot *slot);
 /** slot_open_pty() - a terminal in the slot's devpts, owned by its uid. Slave and master are owned
  * by the caller. */
