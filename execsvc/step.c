@@ -149,13 +149,17 @@ static void pipes_close(struct pipes *pipes)
     }
 }
 
-static int pipes_open(struct pipes *pipes, bool terminal, bool collect, struct err *err)
+/* Files come with a helper process on the other side: no files, no pipe for them. */
+static int pipes_open(struct pipes *pipes, const struct step_order *order, bool terminal,
+                      struct err *err)
 {
     for (size_t i = 0; i < PIPES; i++)
         pipes->near[i] = pipes->far[i] = -EBADF;
     for (size_t i = 0; i < PIPES; i++) {
         int fds[2];
-        bool wanted = i == PIPE_IN || (i == PIPE_OUT ? collect : !terminal);
+        bool wanted = i == PIPE_IN    ? order->n_files > 0
+                      : i == PIPE_OUT ? order->collect != NULL
+                                      : !terminal;
         if (!wanted)
             continue;
         if (pipe2(fds, O_CLOEXEC) < 0)
@@ -184,7 +188,9 @@ static int reset(struct step *step, const struct step_order *order, struct err *
 /* The sandbox has the far ends: from here on its end will be told, whatever happens. */
 static int attach(struct step *step, struct pipes *pipes)
 {
-    int r = pump_files(&step->files_pump, take_fd(&pipes->near[PIPE_IN]), &step->files_in);
+    int r = 0;
+    if (pipes->near[PIPE_IN] >= 0)
+        r = pump_files(&step->files_pump, take_fd(&pipes->near[PIPE_IN]), &step->files_in);
     if (r == 0 && pipes->near[PIPE_OUT] >= 0)
         r = tap_open(&step->files_tap, step->loop, take_fd(&pipes->near[PIPE_OUT]), false);
     step->input_fd = take_fd(&pipes->near[PIPE_STDIN]);
@@ -201,7 +207,7 @@ static int far_or_none(const struct pipes *pipes, int which)
 int step_start(struct step *step, const struct step_order *order, struct err *err)
 {
     CLEANUP(pipes_close) struct pipes pipes;
-    int r = pipes_open(&pipes, step->terminal, order->collect != NULL, err);
+    int r = pipes_open(&pipes, order, step->terminal, err);
     if (r == 0)
         r = reset(step, order, err);
     if (r < 0)

@@ -36,6 +36,8 @@ struct launcher {
     int (*run)(struct launcher *launcher, enum program program, struct err *err);
     int (*rate)(struct launcher *launcher, unsigned clients, uint64_t for_us, double *ret,
                 struct err *err);
+    /* What the last run's result says of its steps; NULL: it has no result. */
+    const struct run_timing *(*timing)(const struct launcher *launcher);
     void *data;
 };
 
@@ -72,15 +74,11 @@ int oci_bundle(const struct bench *bench, enum program program, char *ret, size_
 
 /* Our spawner, by the door that execsvc uses. */
 struct resident;
-struct resident_timing {
-    uint64_t slot, spawn, run, total;
-};
 int resident_start(const struct bench *bench, struct resident **ret, struct err *err);
 int resident_run(struct launcher *launcher, enum program program, struct err *err);
 int resident_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, double *ret,
                   struct err *err);
-/** resident_timing() - of the last run, as the spawner reports it. */
-struct resident_timing resident_timing(const struct resident *resident);
+const struct run_timing *resident_timing(const struct launcher *launcher);
 struct resident *resident_stop(struct resident *resident);
 
 /* execsvc over a spawner of its own, by gRPC. grpc_connect() starts threads: after all nodes. */
@@ -90,6 +88,7 @@ int grpc_connect(struct grpc *grpc, struct err *err);
 int grpc_run(struct launcher *launcher, enum program program, struct err *err);
 int grpc_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, double *ret,
               struct err *err);
+const struct run_timing *grpc_timing(const struct launcher *launcher);
 struct grpc *grpc_stop(struct grpc *grpc);
 
 /** attested() - 0 if @result is a plain exit 0 with every layer active; else why not. */

@@ -28,6 +28,7 @@ struct grpc {
     struct client *client;
     unsigned live;
     uint64_t ended;
+    struct run_timing timing;
     struct err fault;
 };
 
@@ -107,6 +108,7 @@ static void on_result(void *arg, const struct run_report *report)
 {
     struct grpc *g = arg;
     g->ended++;
+    g->timing = report->result.timing;
     if (g->fault.code == 0)
         attested(&report->result, &g->fault);
 }
@@ -167,6 +169,11 @@ int grpc_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, doub
     }
     *ret = (double)(g->ended - before) * 1e6 / (double)(now - start);
     return r;
+}
+
+const struct run_timing *grpc_timing(const struct launcher *launcher)
+{
+    return &((const struct grpc *)launcher->data)->timing;
 }
 
 struct grpc *grpc_stop(struct grpc *g)

@@ -241,9 +241,11 @@ static int run(struct bench *bench, struct err *err)
         struct launcher *l = add(bench, "spawner", true, resident);
         l->run = resident_run;
         l->rate = resident_rate;
+        l->timing = resident_timing;
         l = add(bench, "gRPC Execute", true, grpc);
         l->run = grpc_run;
         l->rate = grpc_rate;
+        l->timing = grpc_timing;
         r = measure_all(bench, err);
     }
     grpc_stop(grpc);

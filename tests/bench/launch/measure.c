@@ -12,7 +12,7 @@
 #include "bench.h"
 
 enum { GAP_NONE, GAP_SOME, GAPS };
-enum { SLOT, SPAWN, RUN, TOTAL, STEPS };
+enum { QUEUED, SLOT, FILES_IN, SPAWN, RUN, TOTAL, STEPS };
 
 static const char *const program_names[PROGRAMS] = {"tiny", "python3"};
 static const unsigned client_counts[] = {1, 2, 8};
@@ -25,7 +25,7 @@ struct figure {
 
 struct results {
     struct figure of[PROGRAMS][GAPS][LAUNCHERS_MAX];
-    double steps[PROGRAMS][GAPS][STEPS]; /* medians, as the resident spawner reports them */
+    double steps[PROGRAMS][GAPS][LAUNCHERS_MAX][STEPS]; /* medians, as the results say */
     double rate[LAUNCHERS_MAX][RATES];
 };
 
@@ -95,12 +95,12 @@ static int one_round(struct bench *bench, enum program program, unsigned gap_ms,
         samples[i * rounds + row] = now_us() - begin;
         if (r < 0)
             return err_prefix(err, "%s, %s", launcher->name, program_names[program]);
-        if (launcher->run == resident_run) {
-            struct resident_timing t = resident_timing(launcher->data);
-            steps[SLOT * rounds + row] = (double)t.slot;
-            steps[SPAWN * rounds + row] = (double)t.spawn;
-            steps[RUN * rounds + row] = (double)t.run;
-            steps[TOTAL * rounds + row] = (double)t.total;
+        if (launcher->timing) {
+            const struct run_timing *t = launcher->timing(launcher);
+            const uint64_t values[STEPS] = {t->queued, t->slot, t->files_in,
+                                            t->spawn,  t->run,  t->total};
+            for (size_t k = 0; k < STEPS; k++)
+                steps[(i * STEPS + k) * rounds + row] = (double)values[k];
         }
     }
     return 0;
@@ -112,7 +112,7 @@ static int measure(struct bench *bench, enum program program, int gap, struct re
     unsigned rounds = gap ? bench->gap_rounds[program] : bench->rounds[program];
     unsigned gap_ms = gap ? bench->gap_ms : 0, warm = gap ? 1 : 5;
     AUTO_FREE double *samples = calloc(rounds, LAUNCHERS_MAX * sizeof(double));
-    AUTO_FREE double *steps = calloc(rounds, STEPS * sizeof(double));
+    AUTO_FREE double *steps = calloc(rounds, LAUNCHERS_MAX * STEPS * sizeof(double));
     if (!samples || !steps)
         return err_set(err, -ENOMEM, "no memory for %u rounds", rounds);
     for (unsigned row = 0; row < warm + rounds; row++) {
@@ -121,10 +121,12 @@ static int measure(struct bench *bench, enum program program, int gap, struct re
         if (r < 0)
             return r;
     }
-    for (size_t i = 0; i < bench->n; i++)
+    for (size_t i = 0; i < bench->n; i++) {
         results->of[program][gap][i] = figure_of(samples + i * rounds, rounds);
-    for (int i = 0; i < STEPS; i++)
-        results->steps[program][gap][i] = figure_of(steps + (unsigned)i * rounds, rounds).p50;
+        for (size_t k = 0; k < STEPS; k++)
+            results->steps[program][gap][i][k] =
+                figure_of(steps + (i * STEPS + k) * rounds, rounds).p50;
+    }
     return 0;
 }
 
@@ -137,10 +139,13 @@ static void print_table(const struct bench *bench, const struct results *results
     for (size_t i = 0; i < bench->n; i++)
         printf("  %-32s %9.0f %8.0f %8.0f    %8.2f\n", bench->launchers[i].name, all[i].p10,
                all[i].p50, all[i].p99, all[i].p50 / all[0].p50);
-    if (find(bench, "spawner")) {
-        const double *t = results->steps[program][gap];
-        printf("  inside the spawner: slot %.0f, spawn %.0f, run %.0f, total %.0f us (medians)\n",
-               t[SLOT], t[SPAWN], t[RUN], t[TOTAL]);
+    for (size_t i = 0; i < bench->n; i++) {
+        const double *t = results->steps[program][gap][i];
+        if (bench->launchers[i].timing)
+            printf("  steps of %s: queued %.0f, slot %.0f, files in %.0f, spawn %.0f, run %.0f, "
+                   "total %.0f us\n",
+                   bench->launchers[i].name, t[QUEUED], t[SLOT], t[FILES_IN], t[SPAWN], t[RUN],
+                   t[TOTAL]);
     }
     fflush(stdout);
 }

@@ -160,10 +160,9 @@ int resident_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, 
     return r;
 }
 
-struct resident_timing resident_timing(const struct resident *resident)
+const struct run_timing *resident_timing(const struct launcher *launcher)
 {
-    const struct run_timing *t = &resident->last.timing;
-    return (struct resident_timing){t->slot, t->spawn, t->run, t->total};
+    return &((const struct resident *)launcher->data)->last.timing;
 }
 
 struct resident *resident_stop(struct resident *resident)
