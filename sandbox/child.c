@@ -77,10 +77,10 @@ static int execute(const struct plan *plan, const struct plan_op *op)
 }
 
 /*
- * When the node's own cap is reached, or the machine's memory, a sandbox is to go before the service
- * that serves all of them, though its process be smaller: a tmpfs that fills the node is nobody's
- * resident memory. Between clone and exec the value is the child's alone, though it shares our
- * memory (__set_oom_adj() in the kernel's fs/proc/base.c). Not a layer: best effort.
+ * When the node's own cap is reached, or the machine's memory, a sandbox is to go before the
+ * service that serves all of them, though its process be smaller: a tmpfs that fills the node is
+ * nobody's resident memory. Between clone and exec the value is the child's alone, though it shares
+ * our memory (__set_oom_adj() in the kernel's fs/proc/base.c). Not a layer: best effort.
  */
 static void first_to_go(void)
 {
