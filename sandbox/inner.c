@@ -245,8 +245,12 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
         r = run_start(&inner->env, &inner->events, slot, q->run, spec, q->fds, clock_us() - begin,
                       &inner->runs[slot->index], err);
         /* v1: a limit below what the last run's memory still weighs is refused. */
-        if (r != -EBUSY || tries || slot_renew_group(inner->tree, slot, err) < 0)
+        if (r != -EBUSY || tries)
             break;
+        if (slot_renew_group(inner->tree, slot, err) < 0) {
+            slot->busy = true; /* lost for good: nothing may run in it without its limits */
+            break;
+        }
     }
     if (r < 0) {
         slot->pty_master = fd_close(slot->pty_master);

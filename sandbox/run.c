@@ -387,9 +387,12 @@ static int make_control(struct run *run, const void *config, size_t len, int *re
 static int prepare_cgroup(const struct run_env *env, struct slot *slot, const struct limits *limits,
                           uint32_t layers, struct err *err)
 {
-    if (!slot->group)
-        return 0;
+    const uint32_t by_cgroup =
+        LAYER_BIT(LAYER_CG_MEMORY) | LAYER_BIT(LAYER_CG_PIDS) | LAYER_BIT(LAYER_CG_CPU);
     layers &= env->available;
+    if (!slot->group) /* fail closed: this node has cgroups, so a slot without one is broken */
+        return layers & by_cgroup ? err_set(err, -EIO, "slot %u has lost its cgroup", slot->index)
+                                  : 0;
     struct cg_limits values = {
         .memory_bytes = layers & LAYER_BIT(LAYER_CG_MEMORY) ? limits->v[LIMIT_MEMORY] : UINT64_MAX,
         .pids = layers & LAYER_BIT(LAYER_CG_PIDS) ? limits->v[LIMIT_PROCESSES] + own_processes(env)
