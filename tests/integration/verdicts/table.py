@@ -83,8 +83,8 @@ OUTLIVE = [
     exited("outlive.stopped", "daemon raise:STOP end sleep-ms:20 exit:0", most_wall_ms=2000),
     exited("outlive.holds-stdout", "daemon yes end sleep-ms:20 exit:0", limits={"output": "16M"}, maybe=["output"],
            most_wall_ms=2000),
-    exited("outlive.fork-storm", "daemon fork-bomb end sleep-ms:400 exit:0", limits={"processes": "30", "memory": "256M"},
-           hit=["processes"], most_wall_ms=3000),
+    exited("outlive.fork-storm", "daemon fork-bomb end sleep-ms:400 exit:0",
+           limits={"processes": "30", "memory": "256M"}, hit=["processes"], most_wall_ms=3000),
     exited("outlive.nohup", bash("nohup setsid sleep 60 >/dev/null 2>&1 & exit 3"), 3, most_wall_ms=2000),
     exited("outlive.python-daemon", python(
         "import os,time\nif os.fork() == 0:\n os.setsid()\n if os.fork() == 0: time.sleep(60)\n os._exit(0)\n"
