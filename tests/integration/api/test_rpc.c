@@ -23,7 +23,9 @@ static void messages_come_back_and_half_close_ends_it(void **state)
     struct outcome *o = outcome_new(f);
     call_open(f, o, "/test.Test/Echo", NULL);
     for (unsigned i = 1; i <= 20; i++) {
-        assert_int_equal(call_say(o, "hello", 5), 0);
+        while (call_say(o, "hello", 5) ==
+               -EAGAIN) /* an echo may overtake the news of its writing */
+            linger(f, 1);
         await(f, &o->messages, i);
     }
     assert_int_equal(o->first_len, 7); /* tag, length, hello */
