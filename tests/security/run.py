@@ -93,11 +93,17 @@ def run_one(name, way, probe, words, orders):
     return run_control(way, probe, words) if name == "control" else run_probe(way, probe, words, orders)
 
 
-def enter_private_namespaces():
+def enter_private_namespaces(build):
     """Probes that escape leave things behind: let them leave them in namespaces that end with this process."""
     if os.environ.get("CLOISTER_CONTROL_INSIDE"):
+        hidden = build.startswith("/tmp/") # a checkout below /tmp must stay in view
+        if hidden:
+            subprocess.run(["mount", "--bind", build, "/mnt"], check=True)
         for path in ("/tmp", "/dev/shm"):
             subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
+        if hidden:
+            os.makedirs(build)
+            subprocess.run(["mount", "--bind", "/mnt", build], check=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
     os.environ["CLOISTER_CONTROL_INSIDE"] = "1"
@@ -129,7 +135,7 @@ def main():
         return 1 if os.environ.get("TESTS_MUST_RUN") else SKIPPED
 
     if options.way == "control":
-        enter_private_namespaces()
+        enter_private_namespaces(options.build)
     binary = os.path.join(options.build, "tests", "probe")
     probes = [probe for probe in harness.load_probes(binary) if probe.name.startswith(options.only)]
     if options.way == "control":
