@@ -1,0 +1,181 @@
+"""The client: one channel to one node."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Union
+
+import grpc
+
+from . import events, node
+from . import request as requests
+from ._pb import exec_pb as pb
+from .errors import ServiceFailed, from_rpc
+from .events import Event, File, Output, Result
+from .request import Collect, Content, Text
+
+DEFAULT_TARGET = "unix:///run/cloister/execsvc.sock"
+_PREFIX = "/cloister.exec.v1."
+_UNARY_TIMEOUT_S = 10.0
+
+
+def _address(target: Optional[str]) -> str:
+    target = target or os.environ.get("CLOISTER_SOCKET") or DEFAULT_TARGET
+    return "unix://" + target if target.startswith("/") else target
+
+
+class Client:
+    """A connection to a node of Cloister.
+
+    target: a gRPC target or the path of a socket; default: CLOISTER_SOCKET of the environment, or DEFAULT_TARGET.
+    subject: for whom the runs are, if that is not the caller; needs act_for in the service's configuration.
+
+    Nothing is connected before the first call. Threads may share a client: every call is independent, and several
+    may be under way at once. One stream belongs to one thread. After os.fork() make a new one (gRPC's rule).
+    """
+
+    def __init__(self, target: Optional[str] = None, subject: Optional[str] = None):
+        self.target = _address(target)
+        self._metadata = [("cloister-subject", subject)] if subject else []
+        self._channel = grpc.insecure_channel(self.target, options=[("grpc.max_receive_message_length", 64 << 20)])
+        self._execute = self._channel.unary_stream(
+            _PREFIX + "Execution/Execute", pb.ExecuteRequest.SerializeToString, pb.ExecuteEvent.FromString)
+        self._info = self._channel.unary_unary(
+            _PREFIX + "Node/Info", pb.NodeInfoRequest.SerializeToString, pb.NodeInfo.FromString)
+        self._runtimes = self._channel.unary_unary(
+            _PREFIX + "Node/Runtimes", pb.RuntimesRequest.SerializeToString, pb.RuntimesResponse.FromString)
+        self._extensions: Dict[str, str] = {}
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection, and with it every run that is still under way."""
+        self._channel.close()
+
+    def run(self, source: Optional[Text] = None, *, runtime: str = "python3", argv: Optional[Iterable[Text]] = None,
+            files: Optional[Mapping[Text, Content]] = None, entry: Text = "", args: Iterable[Text] = (),
+            env: Optional[Mapping[str, Text]] = None, stdin: Text = b"",
+            limits: Optional[Mapping[str, Union[str, int]]] = None, policy: Optional[str] = None,
+            collect: Collect = True, executable: Iterable[Text] = (), timeout: Optional[float] = None) -> Result:
+        """Runs a program to its end and returns what became of it, whatever that is.
+
+        source: the program; it becomes the file "main" with the runtime's extension, and the entry.
+        runtime: a name of `runtimes()`. argv: a command instead; then there is no source, entry and args.
+        files: {path in the workspace: str, bytes, or an os.PathLike whose file is read}. Without source the first is
+            the entry, or the one that `entry` names. executable: which of them get mode 0755.
+        args, env: of the program. stdin: its whole input.
+        limits: {"memory": "64M", "cpu": "2s", "processes": 20 ...}; a plain number is bytes, ms or a count.
+        policy: "no-subprocess", "subprocess" or None, the runtime's own.
+        collect: bring back new and changed files: True all, False none, or a list of shell patterns.
+        timeout: seconds for all of it, waiting in the queue too; None: the limits alone end it.
+
+        Raises ValueError for what can be seen here to be wrong, and CloisterError when there was no run.
+        """
+        request = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry, args=args,
+                                env=env or {}, stdin=stdin, limits=limits or {}, policy=policy, collect=collect,
+                                executable=executable)
+        written = {"stdout": bytearray(), "stderr": bytearray()}
+        outputs: Dict[str, bytes] = {}
+        result: Optional[Result] = None
+        try:
+            for event in self._events(request, timeout):
+                if isinstance(event, Output):
+                    written[event.stream] += event.data
+                elif isinstance(event, File):
+                    outputs[event.path] = event.data
+                elif isinstance(event, Result):
+                    result = replace(event, stdout=bytes(written["stdout"]), stderr=bytes(written["stderr"]),
+                                     outputs=outputs)
+        except ServiceFailed as error:
+            error.result = result
+            raise
+        if result is None:
+            raise ServiceFailed("the call ended without a Result")
+        return result
+
+    def stream(self, source: Optional[Text] = None, *, runtime: str = "python3", argv: Optional[Iterable[Text]] = None,
+               files: Optional[Mapping[Text, Content]] = None, entry: Text = "", args: Iterable[Text] = (),
+               env: Optional[Mapping[str, Text]] = None, stdin: Text = b"",
+               limits: Optional[Mapping[str, Union[str, int]]] = None, policy: Optional[str] = None,
+               collect: Collect = True, executable: Iterable[Text] = (),
+               timeout: Optional[float] = None) -> Iterator[Event]:
+        """The same as it happens: Queued, Started, Output, Notice and File events, and a Result as the last.
+
+        The run begins with the first event that is asked for. Leaving the loop early (closing the iterator) ends it.
+        """
+        request = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry, args=args,
+                                env=env or {}, stdin=stdin, limits=limits or {}, policy=policy, collect=collect,
+                                executable=executable)
+        return self._events(request, timeout)
+
+    def runtimes(self, timeout: Optional[float] = _UNARY_TIMEOUT_S) -> List[node.Runtime]:
+        """What the node can run."""
+        return [node.runtime(r) for r in self._call(self._runtimes, pb.RuntimesRequest(), timeout).runtimes]
+
+    def info(self, timeout: Optional[float] = _UNARY_TIMEOUT_S) -> node.NodeInfo:
+        """What the node is and enforces."""
+        return node.info(self._call(self._info, pb.NodeInfoRequest(), timeout))
+
+    def _call(self, method, message, timeout: Optional[float]):
+        try:
+            return method(message, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from error
+
+    def _request(self, source: Optional[Text], timeout: Optional[float], *, files: Mapping[Text, Content],
+                 **rest) -> pb.ExecuteRequest:
+        if source is not None:
+            if rest["argv"] is not None or rest["entry"]:
+                raise ValueError("source: not together with argv or entry")
+            name = "main" + self._extension(rest["runtime"], timeout)
+            if name in files or name.encode() in files:
+                raise ValueError(f"files: {name} is the name that the source gets")
+            files = {name: source, **files}
+        return requests.build(files=files, **rest)
+
+    def _extension(self, runtime: str, timeout: Optional[float]) -> str:
+        """".py", as the node knows it; asked once. Of a runtime that is not there "": the service says so itself."""
+        if not self._extensions:
+            known = self.runtimes(_UNARY_TIMEOUT_S if timeout is None else timeout)
+            self._extensions = {r.name: r.extensions[0] for r in known if r.extensions}
+        return self._extensions.get(runtime, "")
+
+    def _events(self, request: pb.ExecuteRequest, timeout: Optional[float]) -> Iterator[Event]:
+        call = self._execute(request, timeout=timeout, metadata=self._metadata)
+        pieces = bytearray()
+        try:
+            for message in call:
+                kind = message.WhichOneof("event")
+                if kind == "file":
+                    pieces += message.file.data
+                    if message.file.last:
+                        yield _file(message.file, bytes(pieces))
+                        pieces.clear()
+                elif kind in _EVENTS:
+                    yield _EVENTS[kind](getattr(message, kind))
+        except grpc.RpcError as error:
+            raise from_rpc(error) from error
+        finally:
+            call.cancel()
+
+
+_EVENTS = {
+    "queued": events.queued,
+    "started": events.started,
+    "output": events.output,
+    "notice": events.notice,
+    "result": events.result,
+}
+
+
+def _file(chunk, data: bytes) -> File:
+    path = events.path_text(chunk.path)
+    if len(data) != chunk.size or hashlib.sha256(data).digest() != chunk.sha256:
+        raise ServiceFailed(f"{path} did not arrive as it was sent")
+    return File(path, data, chunk.sha256)

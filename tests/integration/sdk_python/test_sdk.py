@@ -1,0 +1,180 @@
+"""The package api/python, built by its own setup.py, against the real service."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
+from service import SLOW, SOURCE, Service, need_root, wait_for  # noqa: E402
+
+PACKAGE = SOURCE / "api" / "python"
+BUILT = tempfile.TemporaryDirectory(prefix="cloister-sdk-python-")
+subprocess.run([sys.executable, "-B", "setup.py", "-q", "build_py", "--build-lib", BUILT.name], cwd=PACKAGE, check=True)
+sys.path.insert(0, BUILT.name)
+import cloister  # noqa: E402
+
+
+class SdkTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service({"execsvc": {"running_max": 1, "queue_per_tenant": 1}}).__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.service.__exit__(None, None, None)
+
+    def setUp(self):
+        self.client = cloister.Client(str(self.service.socket))
+        self.addCleanup(self.client.close)
+
+    def run_it(self, *arguments, **options):
+        return self.client.run(*arguments, timeout=30 * SLOW, **options)
+
+    def refusal(self, kind, *arguments, **options):
+        with self.assertRaises(kind) as caught:
+            self.run_it(*arguments, **options)
+        return caught.exception
+
+    def test_hello(self):
+        result = self.run_it("import sys; print('hello'); print('oops', file=sys.stderr); sys.exit(3)")
+        self.assertEqual((result.verdict, result.exit_code, result.signal), ("EXITED", 3, None))
+        self.assertEqual((result.stdout, result.stderr, result.text), (b"hello\n", b"oops\n", "hello\n"))
+        self.assertEqual((result.limits_hit, result.refusals, result.outputs, result.ok), ([], [], {}, False))
+        self.assertRegex(result.runtime_version, r"Python 3\.")
+        self.assertTrue(result.run_id)
+        self.assertGreater(result.usage.memory_peak_bytes, 0)
+        self.assertGreaterEqual(result.timing_us.total, result.timing_us.run)
+        self.assertIn("user-namespace", [layer.name for layer in result.layers if layer.active])
+
+    def test_everything_that_goes_in_arrives(self):
+        code = "import os, sys; print(sys.argv[1:], os.environ['WHO'], open('d/x').read(), sys.stdin.read())"
+        result = self.run_it(code, files={"d/x": b"file"}, args=["a", "b c"], env={"WHO": "ada"}, stdin="in\u00e4")
+        self.assertEqual((result.text, result.stderr), ("['a', 'b c'] ada file in\u00e4\n", b""))
+
+    def test_files_of_this_machine_an_entry_and_a_command(self):
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "tool").write_text("#!/bin/sh\necho tool $1\n")
+            result = self.run_it(argv=["./tool", "x"], files={"tool": Path(directory, "tool")}, executable=["tool"])
+        self.assertEqual((result.text, result.runtime), ("tool x\n", ""))
+        result = self.run_it(files={"a.py": "print('a')", "b.py": "print('b')"}, entry="b.py")
+        self.assertEqual(result.text, "b\n")
+        self.assertEqual(self.run_it("echo $0", runtime="bash").text, "main.sh\n")
+
+    def test_a_stream_is_in_order_and_as_it_happens(self):
+        code = "import sys, time\nfor i in range(3): print(i, flush=True); time.sleep(0.2)\nopen('f', 'w').write('x' * 100000)"
+        seen = list(self.client.stream(code, timeout=30 * SLOW))
+        kinds = [type(event) for event in seen if not isinstance(event, cloister.Queued)]
+        self.assertEqual(kinds[0], cloister.Started)
+        self.assertEqual(kinds[-2:], [cloister.File, cloister.Result])
+        output = [event for event in seen if isinstance(event, cloister.Output)]
+        # Where it is cut is the service's affair (print may write its newline apart); that nothing is missing is not.
+        self.assertEqual((b"".join(o.data for o in output), {o.stream for o in output}), (b"0\n1\n2\n", {"stdout"}))
+        self.assertEqual([o.offset for o in output], [sum(len(o.data) for o in output[:i]) for i in range(len(output))])
+        self.assertGreaterEqual(len(output), 3)
+        self.assertEqual((seen[-2].path, seen[-2].data), ("f", b"x" * 100000))
+        self.assertEqual((seen[0].run_id, seen[-1].exit_code), (seen[-1].run_id, 0))
+
+    def test_limits_are_applied_and_explained(self):
+        result = self.run_it("x = bytearray(200 << 20)", limits={"memory": "64M"})
+        self.assertEqual((result.verdict, result.limits_hit), ("MEMORY_LIMIT", ["memory"]))
+        self.assertEqual((result.explanation.limit, result.explanation.configured), ("memory", 64 << 20))
+        self.assertIn("64M", result.explanation.message)
+        result = self.run_it("while True: pass", limits={"cpu": "300ms"})
+        self.assertEqual((result.verdict, result.explanation.configured), ("CPU_TIME_LIMIT", 300))
+
+    def test_a_policy_is_applied(self):
+        result = self.run_it("import os; os.fork()", policy="no-subprocess")
+        self.assertEqual((result.verdict, [r.operation for r in result.refusals]), ("POLICY_VIOLATION", ["subprocess"]))
+
+    def test_a_compiler_s_words(self):
+        result = self.run_it("int main(void) { return x; }", runtime="c", limits={"memory": "256M"})
+        self.assertEqual((result.verdict, result.ok), ("COMPILE_FAILED", False))
+        self.assertIn(b"main.c", result.stderr)
+
+    def test_outputs(self):
+        code = "import os; os.mkdir('d'); open('d/a.txt', 'wb').write(b'\\0a'); open('b', 'w'); open(b'\\xff', 'w')"
+        self.assertEqual(self.run_it(code).outputs, {"d/a.txt": b"\0a", "b": b"", "\udcff": b""})
+        self.assertEqual(self.run_it(code, collect=["b"]).outputs, {"b": b""})
+        self.assertEqual(self.run_it(code, collect=False).outputs, {})
+
+    def test_a_bad_request_names_its_field(self):
+        error = self.refusal(cloister.Refused, files={"../x.py": "1"})
+        self.assertEqual((error.code, error.field), ("INVALID_ARGUMENT", "files[0].path"))
+        error = self.refusal(cloister.Refused, "1", limits={"memory": "64G"})
+        self.assertEqual((error.code, error.field), ("INVALID_ARGUMENT", "limits.memory_bytes"))
+        self.assertEqual(self.refusal(cloister.Refused, "1", runtime="cobol").code, "NOT_FOUND")
+
+    def test_what_is_wrong_before_it_is_sent(self):
+        for wrong in ({"limits": {"memory": "64X"}}, {"limits": {"ram": "1M"}}, {"limits": {"cpu": "0s"}},
+                      {"policy": "none"}, {"args": "abc"}, {"entry": "x.py"}, {"files": {"main.py": ""}}):
+            self.refusal(ValueError, "1", **wrong)
+
+    def test_a_full_queue_says_when_to_come_back(self):
+        first = self.client.stream("import time; time.sleep(60)")
+        self.assertIsInstance(next(e for e in first if not isinstance(e, cloister.Queued)), cloister.Started)
+        second = self.client.stream("print(2)")
+        queued = next(second)
+        self.assertEqual((type(queued), queued.position), (cloister.Queued, 1))
+        error = self.refusal(cloister.QueueFull, "print(3)")
+        self.assertGreater(error.retry_after_ms, 0)
+        first.close()  # ends that run: the next one's turn
+        self.assertEqual(list(second)[-1].verdict, "EXITED")
+
+    def test_a_timeout_ends_the_run(self):
+        with self.assertRaises(cloister.TimedOut):
+            self.client.run("import time; time.sleep(60)", timeout=1)
+        wait_for(lambda: self.run_it("print(1)").ok, what="a free place")
+
+    def test_no_service(self):
+        with cloister.Client("/nonexistent/execsvc.sock") as client, self.assertRaises(cloister.Unavailable) as caught:
+            client.run("print(1)")
+        self.assertEqual(caught.exception.code, "UNAVAILABLE")
+
+    def test_a_subject_needs_act_for(self):
+        with cloister.Client(str(self.service.socket), subject="somebody") as client:
+            with self.assertRaises(cloister.Refused) as caught:
+                client.run(argv=["true"])
+        self.assertEqual(caught.exception.code, "PERMISSION_DENIED")
+
+    def test_the_node(self):
+        runtimes = {r.name: r for r in self.client.runtimes()}
+        self.assertEqual((runtimes["python3"].available, runtimes["python3"].extensions[0]), (True, ".py"))
+        self.assertTrue(runtimes["c"].compiled)
+        info = self.client.info()
+        self.assertEqual((info.running_max, info.limits["memory"].ceiling), (1, 1 << 30))
+
+    def test_the_readme_s_lines(self):
+        env = dict(os.environ, CLOISTER_SOCKET=str(self.service.socket), PYTHONPATH=BUILT.name)
+        for page in (PACKAGE / "README.md", SOURCE / "docs" / "API.md"):
+            lines = re.search(r"((?: {4})?import cloister\n.*\n.*\.text, end=\"\"\)\n)", page.read_text()).group(1)
+            lines = re.sub(r"(?m)^ {4}", "", lines) if lines.startswith(" ") else lines
+            done = subprocess.run([sys.executable, "-B", "-c", lines], env=env, capture_output=True, text=True,
+                                  timeout=30 * SLOW)
+            self.assertEqual((done.stdout, done.returncode), ("42\n", 0), done.stderr)
+        with cloister.Client(str(self.service.socket)) as client:
+            scope = {"client": client}
+            exec(re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.S)[1], scope)
+        self.assertEqual((scope["result"].ok, scope["result"].outputs), (True, {"out.txt": b"HELLO"}))
+
+
+class ThreadsTest(unittest.TestCase):
+    def test_threads_share_a_client(self):
+        answers = []
+        with Service() as service, cloister.Client(str(service.socket)) as client:
+            threads = [threading.Thread(target=lambda i=i: answers.append((i, client.run(f"print({i})").text)))
+                       for i in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60 * SLOW)
+        self.assertEqual(sorted(answers), [(i, f"{i}\n") for i in range(6)])
+
+
+if __name__ == "__main__":
+    need_root()
+    unittest.main(verbosity=2)
