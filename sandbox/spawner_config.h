@@ -2,21 +2,13 @@
 /*
  * What the operator sets for the spawner, in the same root-owned file as the service's settings:
  *
- *   [spawner]
- *   instance = default          names the cgroup tree and the lock
- *   user = cloister             who execsvc runs as: a name, or a number; default: cloister if
- * there is such a user, else a number of its own group = cloister            who may open the
- * socket execsvc = PATH              default: beside the spawner slots_max = 64 sandboxes that may
- * exist at once memory = 3G                 cap on everything together; default: four fifths of the
- * machine's processes = 4096            the same for processes cpu_percent = 0             the same
- * for processors, 150 = one and a half; 0: no cap allow_missing = LAYER ...   layers that may be
- * absent on this host uid_base = 1900000000       first of 65536 host uids for the user namespace
- *   run_dir = /run/cloister     lock
+ *   [spawner]       instance user group execsvc slots_max memory processes cpu_percent
+ *                   allow_missing launcher uid_base run_dir
+ *   [ceilings]      NAME = VALUE, as of the limits: what no request may exceed
+ *   [limits]        NAME = VALUE: the default of a request that does not say
  *
- *   [ceilings]                  NAME = VALUE, as of the limits: what no request may exceed
- *   [limits]                    NAME = VALUE: the default of a request that does not say
- *
- * Sections of other programs are passed over.
+ * docs/man/cloister.conf.5 says what each key means, takes and defaults to. Sections of other
+ * programs are passed over.
  */
 
 #include "sandbox/node.h"
