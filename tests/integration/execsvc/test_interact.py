@@ -125,7 +125,8 @@ class Terminal(ServiceTest):
         self.assertEqual(call.end().verdict, "CANCELLED")
 
     def test_control_c_is_sigint_for_the_foreground(self):
-        call = self.start("import time\ntry:\n    print('ready', flush=True)\n    time.sleep(30)\n"
+        call = self.start("import time\ntry:\n    print('ready', flush=True)\n"
+                          "    while True: time.sleep(0.05)\n" # not one long sleep: it may begin just after the signal
                           "except KeyboardInterrupt:\n    print('caught')\n    raise SystemExit(5)\n")
         call.expect("ready")
         call.type("\x03")
