@@ -151,7 +151,8 @@ CPU = [
     killed("cpu.many-children-of-little", "CPU_TIME_LIMIT", "fork:10 burn-ms:100 end wait-all pause", "cpu",
            limits={"cpu": "400ms"}),
     killed("cpu.daemon", "CPU_TIME_LIMIT", "daemon burn end pause", "cpu", limits={"cpu": "200ms"}),
-    killed("cpu.short-children", "CPU_TIME_LIMIT", "short-children", "cpu", limits={"cpu": "200ms"}),
+    killed("cpu.short-children", "CPU_TIME_LIMIT", "short-children", "cpu",
+           limits={"cpu": "200ms", "memory": "256M"}), # what a dead process weighed is let go of later
     killed("cpu.fork-bomb", "CPU_TIME_LIMIT", "fork-bomb", limits={"cpu": "400ms", "processes": "50", "memory": "256M"},
            hit=["cpu", "processes"]),
     killed("cpu.python-fork-bomb", "CPU_TIME_LIMIT", python(
