@@ -55,8 +55,10 @@ int raw_main(int argc, char **argv, char **envp)
     r = init_prepare(s);
     if (r == 0)
         r = init_files_in(s);
-    if (r == 0)
+    if (r == 0) {
+        init_note_room(s);
         r = init_start_program(s);
+    }
     if (r < 0)
         return 1;
     r = init_watch(s);

@@ -44,6 +44,7 @@ struct init_state {
     int main_status;
     int main_over;
     uint64_t files_in_us;
+    uint64_t files_before;                /* in the writable places when the program starts */
     uint64_t waited_us, waiting_since_us; /* terminal: time spent waiting for a person */
     uint32_t refusals[INIT_OPS_MAX];
 };
@@ -61,6 +62,8 @@ void init_report_failure(struct init_state *s, int stage, int code, const char *
 /* init_prepare() - signals, descriptors, not dumpable. Each reports its own failure. */
 int init_prepare(struct init_state *s);
 int init_files_in(struct init_state *s);
+/* init_note_room() - what the program finds in the writable places. */
+void init_note_room(struct init_state *s);
 int init_start_program(struct init_state *s);
 
 /* init_watch() - until the main process has ended and everything else is dead. */

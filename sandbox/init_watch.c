@@ -245,28 +245,50 @@ static int find_work(struct init_state *s)
     return 0;
 }
 
-/* Which limits of the file system were touched? The tree is only walked when there is a reason to.
- */
-static uint32_t file_system_hits(struct init_state *s)
+struct room {
+    uint64_t bytes, files; /* in use, over all writable places */
+    uint32_t hits;
+};
+
+static struct room room_used(void)
 {
-    uint32_t hits = 0;
-    uint64_t used = 0;
-    if (!(s->config->flags & INIT_WORKSPACE))
-        return 0;
+    struct room room = {0, 0, 0};
     for (int i = 0; i < WRITABLE_DIRS; i++) {
         struct kernel_statfs fs = {0};
         if (raw_syscall2(__NR_statfs, (long)writable_dirs[i], (long)&fs) < 0 ||
             fs.f_type != TMPFS_MAGIC)
             continue;
         if (fs.f_blocks && !fs.f_bfree)
-            hits |= INIT_HIT_WORKSPACE;
+            room.hits |= INIT_HIT_WORKSPACE;
         if (fs.f_files && !fs.f_ffree)
-            hits |= INIT_HIT_INODES;
-        used += (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+            room.hits |= INIT_HIT_INODES;
+        room.bytes += (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+        room.files += fs.f_files - fs.f_ffree;
     }
-    if ((s->main_status != 0 || used >= s->config->file_size) && as_helper(s, find_work) == -EFBIG)
-        hits |= INIT_HIT_FILE_SIZE;
-    return hits;
+    return room;
+}
+
+void init_note_room(struct init_state *s)
+{
+    s->files_before = s->config->flags & INIT_WORKSPACE ? room_used().files : 0;
+}
+
+/*
+ * Which limits of the file system were touched? The helper walks the tree when a file of the
+ * limit's size can be there: the program failed, or made files, or took that much room. What is
+ * left out is an input that the program itself stretched to that very size by a hole, and nothing
+ * else. The limit `inodes` bounds the walk.
+ */
+static uint32_t file_system_hits(struct init_state *s)
+{
+    if (!(s->config->flags & INIT_WORKSPACE))
+        return 0;
+    struct room room = room_used();
+    int look =
+        s->main_status != 0 || room.files != s->files_before || room.bytes >= s->config->file_size;
+    if (look && as_helper(s, find_work) == -EFBIG)
+        room.hits |= INIT_HIT_FILE_SIZE;
+    return room.hits;
 }
 
 int init_finish(struct init_state *s)

@@ -224,8 +224,12 @@ FILE_SIZE = [
            hit=["file-size"]),
     exited("file-size.child-by-signal-and-status-0", "fork until-efbig:file end wait exit:0",
            limits={"file-size": "1M"}, hit=["file-size"]),
-    # Mostly a hole: with status 0 files are only looked at when they take as much room as the limit.
-    exited("file-size.sparse-and-status-0", "sparse:file,1M exit:0", limits={"file-size": "1M"}),
+    # Mostly a hole: it takes no room, but it is a file that the program has made.
+    exited("file-size.sparse-and-status-0", "sparse:file,1M exit:0", limits={"file-size": "1M"}, hit=["file-size"]),
+    exited("file-size.sparse-in-tmp", "sparse:/tmp/file,1M exit:0", limits={"file-size": "1M"}, hit=["file-size"]),
+    exited("file-size.sparse-of-another-size", "sparse:file,512K exit:0", limits={"file-size": "1M"}),
+    # Nobody can tell that it was there.
+    exited("file-size.removed-and-status-0", "write:file,1M unlink:file exit:0", limits={"file-size": "1M"}),
     row("file-size.sparse-and-status-1", "FILE_SIZE_LIMIT", "sparse:file,1M exit:1", exit_code=1,
         limits={"file-size": "1M"}, hit=["file-size"]),
     exited("file-size.one-byte-less", "write:file,1048575 exit:1", 1, limits={"file-size": "1M"}),
@@ -258,6 +262,8 @@ SPACE = [
     exited("workspace.full-shm", "until-enospc:/dev/shm/file exit:0", limits={"workspace": "4M"}, hit=["workspace"]),
     exited("workspace.python", python("open('f', 'wb').write(b'x' * (5 << 20))"), 1, limits={"workspace": "4M"},
            hit=["workspace"], says="workspace"),
+    # No counter of the kernel remembers ENOSPC: what is seen is how full it is in the end.
+    exited("workspace.full-and-emptied", "until-enospc:file unlink:file exit:1", 1, limits={"workspace": "4M"}),
     exited("workspace.below", "write:file,3M exit:0", limits={"workspace": "4M"}),
     exited("inodes.used-up", "until-no-inodes:. exit:0", limits={"inodes": "64"}, hit=["inodes"]),
     exited("inodes.used-up-in-tmp", "until-no-inodes:/tmp exit:0", limits={"inodes": "64"}, hit=["inodes"]),
