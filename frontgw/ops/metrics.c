@@ -7,13 +7,16 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/prom.h"
 #include "frontgw/http/route.h"
 
 #define BUCKETS      12
 #define STATUSES_MAX 34
 #define SOURCES_MAX  16
 
-static const double bounds[BUCKETS] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
+static const double seconds[BUCKETS] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                        0.5,   1,    2.5,   5,    10,  30};
+static const struct prom_bounds bounds = {seconds, BUCKETS};
 
 static const int statuses[STATUSES_MAX] = {
     200, 201, 202, 204, 206, 301, 302, 303, 304, 400, 401, 403, 404, 405, 408, 409, 410,
@@ -135,7 +138,7 @@ void gw_metrics_add(struct gw_metrics *m, enum gw_counter counter, uint64_t n)
 void gw_metrics_request(struct gw_metrics *m, size_t route, int status, uint64_t duration_us)
 {
     struct block *b = block_of(m);
-    size_t code = 0, bucket = 0;
+    size_t code = 0, bucket = prom_bucket(&bounds, (double)duration_us / 1e6);
 
     if (!b || !b->requests || !b->durations || !b->sums_us)
         return;
@@ -143,8 +146,6 @@ void gw_metrics_request(struct gw_metrics *m, size_t route, int status, uint64_t
         route = m->n_routes - 1;
     while (code < STATUSES_MAX - 1 && statuses[code] != status)
         code++;
-    while (bucket < BUCKETS && (double)duration_us > bounds[bucket] * 1e6)
-        bucket++;
     bump(&b->requests[route * STATUSES_MAX + code], 1);
     bump(&b->durations[route * (BUCKETS + 1) + bucket], 1);
     bump(&b->sums_us[route], duration_us);
@@ -170,12 +171,6 @@ uint64_t gw_metrics_counter(struct gw_metrics *m, enum gw_counter counter)
     return sum;
 }
 
-void gw_metrics_sample(FILE *out, const char *name, const char *type, const char *help,
-                       double value)
-{
-    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", name, help, name, type, name, value);
-}
-
 static uint64_t sum_of(struct gw_metrics *m, size_t member, size_t index)
 {
     uint64_t sum = 0;
@@ -195,15 +190,17 @@ static const char *route_name(struct gw_metrics *m, size_t route)
 
 static void write_requests(struct gw_metrics *m, FILE *out)
 {
-    fputs("# HELP frontgw_http_requests_total Requests answered\n"
-          "# TYPE frontgw_http_requests_total counter\n",
-          out);
+    static const char name[] = "frontgw_http_requests_total";
+    char labels[128];
+
+    prom_family(out, name, "counter", "Requests answered");
     for (size_t i = 0; i < m->n_routes; i++) {
         for (size_t c = 0; c < STATUSES_MAX; c++) {
             uint64_t n = sum_of(m, offsetof(struct block, requests), i * STATUSES_MAX + c);
+            snprintf(labels, sizeof(labels), "route=\"%s\",code=\"%d\"", route_name(m, i),
+                     statuses[c]);
             if (n)
-                fprintf(out, "frontgw_http_requests_total{route=\"%s\",code=\"%d\"} %llu\n",
-                        route_name(m, i), statuses[c], (unsigned long long)n);
+                prom_count(out, name, labels, n);
         }
     }
 }
@@ -211,29 +208,19 @@ static void write_requests(struct gw_metrics *m, FILE *out)
 static void write_durations(struct gw_metrics *m, FILE *out)
 {
     static const char name[] = "frontgw_http_request_duration_seconds";
+    char labels[128];
 
-    fprintf(out, "# HELP %s From the first byte of a request to its answer\n# TYPE %s histogram\n",
-            name, name);
+    prom_family(out, name, "histogram", "From the first byte of a request to its answer");
     for (size_t i = 0; i < m->n_routes; i++) {
         uint64_t total = 0, parts[BUCKETS + 1];
         for (size_t b = 0; b <= BUCKETS; b++) {
             parts[b] = sum_of(m, offsetof(struct block, durations), i * (BUCKETS + 1) + b);
             total += parts[b];
         }
-        uint64_t upto = 0;
-        for (size_t b = 0; total && b < BUCKETS; b++) {
-            upto += parts[b];
-            fprintf(out, "%s_bucket{route=\"%s\",le=\"%g\"} %llu\n", name, route_name(m, i),
-                    bounds[b], (unsigned long long)upto);
-        }
-        if (!total)
-            continue;
-        fprintf(out, "%s_bucket{route=\"%s\",le=\"+Inf\"} %llu\n", name, route_name(m, i),
-                (unsigned long long)total);
-        fprintf(out, "%s_sum{route=\"%s\"} %.6f\n", name, route_name(m, i),
-                (double)sum_of(m, offsetof(struct block, sums_us), i) / 1e6);
-        fprintf(out, "%s_count{route=\"%s\"} %llu\n", name, route_name(m, i),
-                (unsigned long long)total);
+        snprintf(labels, sizeof(labels), "route=\"%s\"", route_name(m, i));
+        if (total)
+            prom_histogram(out, name, labels, &bounds, parts,
+                           (double)sum_of(m, offsetof(struct block, sums_us), i) / 1e6);
     }
 }
 
@@ -244,13 +231,8 @@ static void write_counters(struct gw_metrics *m, FILE *out)
         for (struct block *b = m->blocks; b; b = b->next)
             sum += atomic_load_explicit(&b->counters[i], memory_order_relaxed);
         if (counters[i].help)
-            fprintf(out, "# HELP %s %s\n# TYPE %s counter\n", counters[i].name, counters[i].help,
-                    counters[i].name);
-        if (*counters[i].labels)
-            fprintf(out, "%s{%s} %llu\n", counters[i].name, counters[i].labels,
-                    (unsigned long long)sum);
-        else
-            fprintf(out, "%s %llu\n", counters[i].name, (unsigned long long)sum);
+            prom_family(out, counters[i].name, "counter", counters[i].help);
+        prom_count(out, counters[i].name, counters[i].labels, sum);
     }
 }
 
@@ -260,8 +242,8 @@ int gw_metrics_render(struct gw_metrics *m, char **ret, size_t *ret_len)
 
     if (!out)
         return -errno;
-    fputs("# HELP frontgw_build_info What is running\n# TYPE frontgw_build_info gauge\n", out);
-    fprintf(out, "frontgw_build_info{version=\"%s\"} 1\n", CLOISTER_VERSION);
+    prom_family(out, "frontgw_build_info", "gauge", "What is running");
+    prom_count(out, "frontgw_build_info", "version=\"" CLOISTER_VERSION "\"", 1);
     pthread_mutex_lock(&m->lock);
     write_requests(m, out);
     write_durations(m, out);

@@ -39,14 +39,11 @@ void gw_metrics_add(struct gw_metrics *metrics, enum gw_counter counter, uint64_
 /** gw_metrics_request() - @route: index in the router. */
 void gw_metrics_request(struct gw_metrics *metrics, size_t route, int status, uint64_t duration_us);
 
-/** gw_metrics_source() - have @fn write further metrics at every scrape, on the scraping thread;
- * during the set-up only. */
+/** gw_metrics_source() - have @fn write further metrics (base/prom.h) at every scrape, on the
+ * scraping thread; during the set-up only. */
 typedef void gw_metrics_fn(FILE *out, void *arg);
 int gw_metrics_source(struct gw_metrics *metrics, gw_metrics_fn *fn, void *arg);
 
-/** For sources: "# HELP", "# TYPE" and one sample without labels. */
-void gw_metrics_sample(FILE *out, const char *name, const char *type, const char *help,
-                       double value);
 uint64_t gw_metrics_counter(struct gw_metrics *metrics, enum gw_counter counter);
 /** gw_metrics_render() - malloc'd. */
 int gw_metrics_render(struct gw_metrics *metrics, char **ret, size_t *ret_len);

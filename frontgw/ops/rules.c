@@ -105,13 +105,14 @@ static void say_connections(const struct figures *f, double value, char *buf, si
 
 static double fds(const struct figures *f)
 {
-    return part_of((double)f->sys.fds_open, (double)f->sys.fds_max);
+    return part_of((double)f->sys.process.fds_open, (double)f->sys.process.fds_max);
 }
 
 static void say_fds(const struct figures *f, double value, char *buf, size_t size)
 {
     snprintf(buf, size, "%llu of %llu file descriptors are in use (%.0f %%)",
-             (unsigned long long)f->sys.fds_open, (unsigned long long)f->sys.fds_max, value);
+             (unsigned long long)f->sys.process.fds_open,
+             (unsigned long long)f->sys.process.fds_max, value);
 }
 
 static double login_wait(const struct figures *f)

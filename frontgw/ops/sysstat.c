@@ -1,11 +1,9 @@
 #include "frontgw/ops/sysstat.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -56,24 +54,6 @@ static void read_memory(struct sysstat *ret)
     }
 }
 
-static void read_process(struct sysstat *ret)
-{
-    char text[4096];
-    struct rlimit limit;
-    AUTO_DIR DIR *dir = opendir("/proc/self/fd");
-
-    if (read_small("/proc/self/status", text, sizeof(text)) == 0) {
-        ret->rss = kilobytes_of(text, "VmRSS:");
-        const char *threads = strstr(text, "Threads:");
-        ret->threads = threads ? strtoull(threads + 8, NULL, 10) : 0;
-    }
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        ret->fds_max = limit.rlim_cur;
-    while (dir && readdir(dir))
-        ret->fds_open++;
-    ret->fds_open -= ret->fds_open > 3 ? 3 : ret->fds_open; /* ".", "..", and dir's own */
-}
-
 void sysstat_read(const char *data_directory, struct sysstat *ret)
 {
     struct statvfs disk;
@@ -87,7 +67,7 @@ void sysstat_read(const char *data_directory, struct sysstat *ret)
     ret->memory_pressure = pressure("/proc/pressure/memory");
     ret->io_pressure = pressure("/proc/pressure/io");
     read_memory(ret);
-    read_process(ret);
+    process_usage(&ret->process);
     if (statvfs(data_directory, &disk) == 0) {
         ret->disk_total = (uint64_t)disk.f_blocks * disk.f_frsize;
         ret->disk_free = (uint64_t)disk.f_bavail * disk.f_frsize;

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/process.h"
+
 struct sysstat {
     unsigned cores;
     double load1;
@@ -10,9 +12,7 @@ struct sysstat {
         io_pressure;                         /* PSI "some", % of the last 60 s; -1: unknown */
     uint64_t memory_total, memory_available; /* bytes; a cgroup's limit counts */
     uint64_t disk_total, disk_free;          /* of the data directory */
-    uint64_t rss;                            /* of this process */
-    uint64_t fds_open, fds_max;
-    uint64_t threads;
+    struct process_usage process;
 };
 
 /** sysstat_read() - what cannot be read stays 0 (or -1). */

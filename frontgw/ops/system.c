@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/prom.h"
 #include "frontgw/context.h"
 #include "frontgw/http/http.h"
 #include "frontgw/http/job.h"
@@ -116,9 +117,9 @@ static json_t *system_json(const struct figures *f)
                      (json_int_t)f->sys.memory_total, "memory_available_bytes",
                      (json_int_t)f->sys.memory_available, "disk_total_bytes",
                      (json_int_t)f->sys.disk_total, "disk_free_bytes", (json_int_t)f->sys.disk_free,
-                     "process_resident_bytes", (json_int_t)f->sys.rss, "process_threads",
-                     (json_int_t)f->sys.threads, "connections", (json_int_t)f->connections,
-                     "connections_max", (json_int_t)f->connections_max);
+                     "process_resident_bytes", (json_int_t)f->sys.process.rss_bytes,
+                     "process_threads", (json_int_t)f->sys.process.threads, "connections",
+                     (json_int_t)f->connections, "connections_max", (json_int_t)f->connections_max);
 }
 
 /* What the parts know: people, sessions, files. A part that cannot say leaves its members out. */
@@ -216,31 +217,23 @@ static void write_metrics(FILE *out, void *arg)
 
     collect(context, &f);
     gw_http_counts(context->http, &net);
-    gw_metrics_sample(out, "frontgw_connections_open", "gauge", "Connections that are open",
-                      (double)net.open);
-    gw_metrics_sample(out, "frontgw_connections_accepted_total", "counter", "Connections accepted",
-                      (double)net.accepted);
-    fputs("# HELP frontgw_connections_refused_total Connections ended at once\n"
-          "# TYPE frontgw_connections_refused_total counter\n",
-          out);
-    fprintf(out, "frontgw_connections_refused_total{why=\"address\"} %llu\n",
-            (unsigned long long)net.refused_address);
-    fprintf(out, "frontgw_connections_refused_total{why=\"total\"} %llu\n",
-            (unsigned long long)net.refused_total);
-    fputs("# HELP frontgw_worker_queue_depth Requests waiting for a worker\n"
-          "# TYPE frontgw_worker_queue_depth gauge\n",
-          out);
-    for (int i = 0; i < GW_LANE_COUNT; i++)
-        fprintf(out, "frontgw_worker_queue_depth{lane=\"%s\"} %zu\n", lanes[i],
-                gw_pool_queued(context->pool, (enum gw_lane)i));
+    prom_single(out, "frontgw_connections_open", "gauge", "Connections that are open",
+                (double)net.open);
+    prom_single(out, "frontgw_connections_accepted_total", "counter", "Connections accepted",
+                (double)net.accepted);
+    prom_family(out, "frontgw_connections_refused_total", "counter", "Connections ended at once");
+    prom_count(out, "frontgw_connections_refused_total", "why=\"address\"", net.refused_address);
+    prom_count(out, "frontgw_connections_refused_total", "why=\"total\"", net.refused_total);
+    prom_family(out, "frontgw_worker_queue_depth", "gauge", "Requests waiting for a worker");
+    for (int i = 0; i < GW_LANE_COUNT; i++) {
+        char lane[32];
+        snprintf(lane, sizeof(lane), "lane=\"%s\"", lanes[i]);
+        prom_count(out, "frontgw_worker_queue_depth", lane,
+                   gw_pool_queued(context->pool, (enum gw_lane)i));
+    }
     if (f.redis >= 0)
-        gw_metrics_sample(out, "frontgw_redis_up", "gauge", "1: Redis answers", f.redis);
-    gw_metrics_sample(out, "process_resident_memory_bytes", "gauge", "Resident memory",
-                      (double)f.sys.rss);
-    gw_metrics_sample(out, "process_open_fds", "gauge", "Open file descriptors",
-                      (double)f.sys.fds_open);
-    gw_metrics_sample(out, "process_max_fds", "gauge", "Limit of file descriptors",
-                      (double)f.sys.fds_max);
+        prom_single(out, "frontgw_redis_up", "gauge", "1: Redis answers", f.redis);
+    prom_process(out);
 }
 
 static int system_open(struct gw_context *context, struct err *err)

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/prom.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,21 +87,20 @@ static void write_metrics(FILE *out, void *arg)
     struct gw_context *context = arg;
     struct db_stats db;
     db_stats(context->store->db, &db);
-    gw_metrics_sample(out, "frontgw_db_connections_in_use", "gauge", "Database connections in use",
-                      db.in_use);
-    gw_metrics_sample(out, "frontgw_db_connections_max", "gauge",
-                      "Database connections that may be open", db.capacity);
-    gw_metrics_sample(out, "frontgw_db_transactions_total", "counter", "Transactions begun",
-                      (double)db.transactions);
-    gw_metrics_sample(out, "frontgw_db_statements_total", "counter", "Statements run",
-                      (double)db.statements);
-    gw_metrics_sample(out, "frontgw_db_faults_total", "counter", "Transactions that failed",
-                      (double)db.faults);
-    gw_metrics_sample(out, "frontgw_db_wait_seconds_total", "counter",
-                      "Time spent waiting for a connection or for the writer",
-                      (double)db.wait_us / 1e6);
-    gw_metrics_sample(out, "frontgw_db_busy_seconds_total", "counter",
-                      "Time between begin and end of transactions", (double)db.busy_us / 1e6);
+    prom_single(out, "frontgw_db_connections_in_use", "gauge", "Database connections in use",
+                db.in_use);
+    prom_single(out, "frontgw_db_connections_max", "gauge", "Database connections that may be open",
+                db.capacity);
+    prom_single(out, "frontgw_db_transactions_total", "counter", "Transactions begun",
+                (double)db.transactions);
+    prom_single(out, "frontgw_db_statements_total", "counter", "Statements run",
+                (double)db.statements);
+    prom_single(out, "frontgw_db_faults_total", "counter", "Transactions that failed",
+                (double)db.faults);
+    prom_single(out, "frontgw_db_wait_seconds_total", "counter",
+                "Time spent waiting for a connection or for the writer", (double)db.wait_us / 1e6);
+    prom_single(out, "frontgw_db_busy_seconds_total", "counter",
+                "Time between begin and end of transactions", (double)db.busy_us / 1e6);
 }
 
 static int rest_open(struct gw_context *context, struct err *err)

@@ -23,8 +23,7 @@ static struct figures healthy(void)
                 .memory_available = 6 * GB,
                 .disk_total = 100 * GB,
                 .disk_free = 60 * GB,
-                .fds_open = 50,
-                .fds_max = 65536},
+                .process = {.fds_open = 50, .fds_max = 65536}},
         .connections = 100,
         .connections_max = 10000,
         .database_used = 0.2,
@@ -90,7 +89,7 @@ static void every_rule_speaks_up_at_its_thresholds(void **state)
     ROW("disk-wait", sys.io_pressure, 29.9, 30, 60);
     ROW("disk", sys.disk_free, 16 * GB, 15 * GB, 5 * GB);
     ROW("connections", connections, 7499, 7500, 9500);
-    ROW("descriptors", sys.fds_open, 49151, 49152, 62260);
+    ROW("descriptors", sys.process.fds_open, 49151, 49152, 62260);
     ROW("logins", login_wait_ms, 1999, 2000, 10000);
     ROW("workers", worker_wait_ms, 499, 500, 3000);
     ROW("addresses", address_refused_per_min, 9, 10, 200);
