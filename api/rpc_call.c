@@ -32,12 +32,23 @@ static void call_free(struct rpc_call *call)
     free(call);
 }
 
+static void call_count(const struct rpc_call *call, const struct rpc_status *status)
+{
+    const struct rpc_server_options *options = &call->server->options;
+    if (options->on_answered)
+        options->on_answered(options->on_answered_arg, call->path, status);
+}
+
 /* Every tag's function ends with this: the one place where a call goes away. */
 static void call_settle(struct rpc_call *call)
 {
     struct rpc_server *server = call->server;
     if (call->tags > 0 || !call->over)
         return;
+    if (!call->finishing) {
+        const struct rpc_status gone = {.code = RPC_CANCELLED};
+        call_count(call, &gone);
+    }
     if (call->method)
         call->method->on_close(call, call->cancelled != 0);
     if (call->prev)
@@ -104,6 +115,7 @@ static void call_open(struct rpc_call *call)
         rpc_call_finish_code(call, RPC_UNIMPLEMENTED, "no such method here");
         return;
     }
+    call->path = entry->method->path;
     if (server->draining) {
         rpc_call_finish_code(call, RPC_UNAVAILABLE, "the service is shutting down: try again");
         return;
@@ -322,6 +334,7 @@ void rpc_call_finish(struct rpc_call *call, const struct rpc_status *status)
     if (call->finishing || call->over)
         return;
     call->finishing = true;
+    call_count(call, status);
     call->status_code = status->code;
     call->status_message = grpc_slice_from_copied_string(status->message);
     uint8_t details[DETAILS_MAX];

@@ -56,6 +56,7 @@ struct rpc_call {
     grpc_metadata_array headers;
     grpc_call_details details;
     const struct rpc_method *method; /* NULL: refused before any handler saw it */
+    const char *path;                /* of the method asked for; NULL: none of ours */
     void *user;
     struct rpc_peer peer;
     struct rpc_tag accept_tag, close_tag, read_tag, write_tag, status_tag;

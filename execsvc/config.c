@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "execsvc/metrics_http.h"
 
 #define CONFIG_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define SOCKET_PATH_MAX  107
@@ -40,6 +41,7 @@ const struct exs_key exs_keys[] = {
     KEY(connections_per_uid_max, KEY_COUNT, 1, 65536),
     KEY(streams_max, KEY_COUNT, 1, 65536),
     KEY(reflection, KEY_BOOL, 0, 0),
+    KEY(metrics, KEY_TEXT, 0, 0),
 };
 const size_t exs_keys_count = sizeof(exs_keys) / sizeof(exs_keys[0]);
 
@@ -58,6 +60,7 @@ void exs_config_init(struct exs_config *config)
         .connections_per_uid_max = 64,
         .streams_max = 100,
         .reflection = true,
+        .metrics = "127.0.0.1:9465",
     };
     arena_init(&config->arena, CONFIG_BYTES_MAX);
     struct err err = {0};
@@ -294,5 +297,6 @@ int exs_config_finish(struct exs_config *config, struct err *err)
     if (log_level_by_name(config->log_level) < 0)
         return err_set(err, -EINVAL, "log_level: debug, info, warn or error, not '%.32s'",
                        config->log_level);
-    return runtimes_check(&config->runtimes, err);
+    int r = metrics_http_address(config->metrics, err);
+    return r < 0 ? r : runtimes_check(&config->runtimes, err);
 }

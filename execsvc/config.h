@@ -44,6 +44,7 @@ struct exs_config {
     uint64_t stall_ms;      /* how long a sandbox waits for its client to take files */
     uint64_t connections_max, connections_per_uid_max, streams_max;
     bool reflection;
+    const char *metrics;  /* "off", or the loopback ADDRESS:PORT of GET /metrics */
     struct limits limits; /* 0: the spawner's default */
     const char *env[RUNTIME_ENV_MAX];
     size_t n_env;

@@ -14,6 +14,7 @@
 #include "sandbox/spawn_client.h"
 
 struct err;
+struct metrics_http;
 struct probe;
 struct rpc_server;
 struct run;
@@ -24,6 +25,7 @@ struct exs {
     struct exs_config *config;
     struct spawner *spawner;
     struct rpc_server *rpc;
+    struct metrics_http *metrics; /* NULL: off */
     struct adm *adm;
     struct limits defaults, ceilings; /* of a run; the spawner's, and what the operator set */
     struct exs_stats stats;

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "execsvc/exs.h"
 #include "execsvc/guard.h"
+#include "execsvc/metrics_http.h"
 #include "execsvc/options.h"
 #include "execsvc/probe.h"
 #include "execsvc/services.h"
@@ -173,6 +174,25 @@ static int find_group(gid_t *ret, struct err *err)
     return 0;
 }
 
+static void on_answered(void *arg, const char *path, const struct rpc_status *status)
+{
+    (void)arg;
+    stats_answered(&exs.stats, path, status);
+}
+
+/* People's runs matter more than figures about them: without its port the service still serves. */
+static void open_metrics(void)
+{
+    struct err err = {0};
+    if (strcmp(config.metrics, "off") == 0)
+        return;
+    if (metrics_http_new(&exs, config.metrics, &exs.metrics, &err) < 0)
+        log_error("metrics.failed", err.text, LOG_I64("code", err.code));
+    else
+        log_info("metrics.listening", "GET /metrics",
+                 LOG_U64("metrics_port", metrics_http_port(exs.metrics)));
+}
+
 static int open_server(gid_t group, struct err *err)
 {
     const struct rpc_server_options options = {.streams_per_connection_max =
@@ -180,7 +200,8 @@ static int open_server(gid_t group, struct err *err)
                                                .connections_max = (uint32_t)config.connections_max,
                                                .connections_per_uid_max =
                                                    (uint32_t)config.connections_per_uid_max,
-                                               .reflection = config.reflection};
+                                               .reflection = config.reflection,
+                                               .on_answered = on_answered};
     const struct rpc_unix_options listen = {.path = config.socket, .gid = group};
     int r = rpc_server_new(exs.loop, &options, &exs.rpc, err);
     if (r == 0)
@@ -219,14 +240,17 @@ static int start(struct err *err)
         r = open_server(group, err);
     if (r == 0)
         r = probe_start(&exs, on_probed, err);
-    if (r == 0)
-        on_node_timer(&exs.node_timer);
-    return r;
+    if (r < 0)
+        return r;
+    open_metrics();
+    on_node_timer(&exs.node_timer);
+    return 0;
 }
 
 /* Not needed for the end of a process: it is what shows a leak to the sanitizers. */
 static void tear_down(void)
 {
+    exs.metrics = metrics_http_free(exs.metrics);
     exs.rpc = rpc_server_free(exs.rpc); /* every call's end lets go of its run */
     exs.spawner = spawner_free(exs.spawner);
     probe_stop(&exs);

@@ -18,8 +18,8 @@ void run_begin(struct run *run)
     run->state = RUN_STARTING;
     run->begun_us = clock_us();
     run->tell_queued = false;
-    if (run->listed)
-        stats_waited(&run->exs->stats, run->begun_us - run->submitted_us);
+    stats_waited(&run->exs->stats, run->ticket.class, run->begun_us - run->submitted_us,
+                 run->listed);
     if (run->runtime && run->runtime->compile.n > 0)
         run_compile_start(run);
     else
@@ -195,7 +195,7 @@ void run_finish(struct run *run, const struct run_result *result)
     r->limits_hit |= cut ? 1u << LIMIT_OUTPUT : 0;
     if (cut || r->verdict != VERDICT_EXITED) /* else the sandbox has said all, and maybe more */
         result_explain(r);
-    stats_ended(&run->exs->stats, r);
+    stats_ended(&run->exs->stats, r, runtimes_index(&run->exs->config->runtimes, run->runtime));
     log_end(run);
     end(run);
 }

@@ -68,6 +68,14 @@ struct runtime *runtimes_find(const struct runtimes *runtimes, const char *name)
     return runtime && !runtime->disabled ? runtime : NULL;
 }
 
+size_t runtimes_index(const struct runtimes *runtimes, const struct runtime *runtime)
+{
+    for (size_t i = 0; runtime && i < runtimes->n; i++)
+        if (runtimes->v[i] == runtime)
+            return i;
+    return RUNTIMES_MAX;
+}
+
 static int runtime_get(struct runtimes *runtimes, struct arena *arena, const char *name,
                        struct runtime **ret, struct err *err)
 {

@@ -54,6 +54,10 @@ int runtimes_check(const struct runtimes *runtimes, struct err *err);
 /** runtimes_find() - NULL when there is none of this name, or it is disabled. */
 struct runtime *runtimes_find(const struct runtimes *runtimes, const char *name);
 
+/** runtimes_index() - of @runtime in the table; RUNTIMES_MAX when it is not one of them, or NULL.
+ */
+size_t runtimes_index(const struct runtimes *runtimes, const struct runtime *runtime);
+
 /** env_set() - "NAME=VALUE" into @env (of @cap entries), replacing an earlier one. -EINVAL: no such
  * name; -E2BIG: full. */
 int env_set(const char **env, size_t *n, size_t cap, const char *name, const char *value,

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import grpc
@@ -67,7 +68,8 @@ class Service:
         self.config = self.directory / "cloister.conf"
         self.env = env or {}
         sections = {"spawner": {"instance": self.instance, "run_dir": self.directory / "run", "slots_max": 24},
-                    "execsvc": {"socket": self.socket, "running_max": 4, "queue_per_tenant": 100, "drain": "5s"}}
+                    "execsvc": {"socket": self.socket, "running_max": 4, "queue_per_tenant": 100, "drain": "5s",
+                                "metrics": "127.0.0.1:0"}}
         for section, values in (settings or {}).items():
             sections.setdefault(section, {}).update(values)
         lines = []
@@ -111,6 +113,14 @@ class Service:
         """Of the inner spawner and of execsvc, as last started."""
         started = self.events("supervisor.started")[-1]
         return started["spawner_pid"], started["service_pid"]
+
+    def metrics(self):
+        """What GET /metrics says now: {'name{label="value"}': number}."""
+        port = self.events("metrics.listening")[-1]["metrics_port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10 * SLOW) as answer:
+            self.metrics_text = answer.read().decode()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+                for line in self.metrics_text.splitlines() if not line.startswith("#")}
 
     def client(self, **options):
         return Client(self.socket, **options)
