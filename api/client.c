@@ -65,7 +65,7 @@ int client_new(const struct client_options *options, struct client **ret, struct
     if (options->subject && !(client->subject = strdup(options->subject)))
         rc = err_set(err, -ENOMEM, "client: %m");
     if (rc == 0)
-        rc = rpc_cq_new(&client->cq, err);
+        rc = rpc_cq_new(NULL, &client->cq, err);
     if (rc == 0)
         rc = rpc_channel_new(client->cq, target, &client->channel, err);
     if (rc < 0) {
@@ -91,7 +91,7 @@ struct client *client_free(struct client *client)
     return NULL;
 }
 
-int client_fd(const struct client *client)
+int client_fd(struct client *client)
 {
     return rpc_cq_fd(client->cq);
 }
@@ -395,6 +395,8 @@ static int run_begin(struct client *client, const struct beginning *what,
         .path = what->path,
         .headers = &subject,
         .n_headers = client->subject ? 1 : 0,
+        .first = what->first,
+        .only = !what->interactive,
         .events = &run_events,
         .user = run,
     };
@@ -407,11 +409,7 @@ static int run_begin(struct client *client, const struct beginning *what,
     if (run->next)
         run->next->prev = run;
     client->runs = run;
-    /* A failed send ends the call, and that is told by on_end. */
-    (void)rpc_client_send(run->call, what->first);
-    if (!what->interactive)
-        rpc_client_half_close(run->call);
-    rpc_client_read(run->call);
+    rpc_client_read(run->call); /* a failed send ends the call, and that is told by on_end */
     *ret = run;
     return 0;
 }
@@ -520,6 +518,8 @@ int client_call(struct client *client, const char *path, const ProtobufCMessage 
         .timeout_ms = timeout_ms,
         .headers = &subject,
         .n_headers = client->subject ? 1 : 0,
+        .first = request,
+        .only = true,
         .events = &single_events,
         .user = &single,
     };
@@ -530,8 +530,6 @@ int client_call(struct client *client, const char *path, const ProtobufCMessage 
         rpc_status_of_fault(&err, status);
         return rc;
     }
-    (void)rpc_client_send(call, request);
-    rpc_client_half_close(call);
     rpc_client_read(call);
     while (!single.done)
         rpc_cq_wait(client->cq, -1);

@@ -39,8 +39,11 @@ int client_new(const struct client_options *options, struct client **ret, struct
 /** client_free() - cancels the runs that are left (they get their on_end). Not from a callback. */
 struct client *client_free(struct client *client);
 
-/** client_fd() - readable when client_dispatch() has something to do. */
-int client_fd(const struct client *client);
+/**
+ * client_fd() - readable when client_dispatch() has something to do; the first call makes a thread.
+ * Whoever only ever waits (client_wait()) does without, and is told sooner. Return: or -errno.
+ */
+int client_fd(struct client *client);
 void client_dispatch(struct client *client);
 /** client_wait() - block for something to do, at most @timeout_ms (-1: for ever), and do it. */
 void client_wait(struct client *client, int timeout_ms);

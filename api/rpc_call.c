@@ -241,22 +241,59 @@ static size_t op_metadata(struct rpc_call *call, grpc_op *op)
     return 1;
 }
 
-/* Takes @slice. */
+static size_t op_message(struct rpc_call *call, grpc_op *op)
+{
+    *op = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+    op->data.send_message.send_message = call->outgoing;
+    return 1;
+}
+
+/* @trailer is the caller's, for as long as the operation is being started. */
+static size_t op_status(struct rpc_call *call, grpc_op *op, grpc_metadata *trailer)
+{
+    *trailer = (grpc_metadata){.key = grpc_slice_from_static_string("grpc-status-details-bin"),
+                               .value = call->status_details};
+    *op = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
+    op->data.send_status_from_server.status = (grpc_status_code)call->status_code;
+    op->data.send_status_from_server.status_details = &call->status_message;
+    if (GRPC_SLICE_LENGTH(call->status_details) > 0) {
+        op->data.send_status_from_server.trailing_metadata_count = 1;
+        op->data.send_status_from_server.trailing_metadata = trailer;
+    }
+    return 1;
+}
+
+/* With the status behind it when the call is finishing. Takes @slice. */
 static int call_send_slice(struct rpc_call *call, grpc_slice slice)
 {
-    grpc_op ops[2];
+    grpc_op ops[3];
+    grpc_metadata trailer;
     size_t n = op_metadata(call, &ops[0]);
     call->outgoing = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
-    ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
-    ops[n].data.send_message.send_message = call->outgoing;
-    if (!call_start(call, ops, n + 1, &call->write_tag, on_written)) {
+    n += op_message(call, &ops[n]);
+    if (call->finishing)
+        n += op_status(call, &ops[n], &trailer);
+    if (!call_start(call, ops, n, &call->write_tag, on_written)) {
         grpc_byte_buffer_destroy(call->outgoing);
         call->outgoing = NULL;
         return -EPIPE;
     }
+    call->status_sent = call->finishing;
     call->writing = true;
     return 0;
+}
+
+static void call_set_status(struct rpc_call *call, const struct rpc_status *status)
+{
+    uint8_t details[DETAILS_MAX];
+    size_t len = status->code == RPC_OK ? 0 : rpc_status_encode(status, details, sizeof(details));
+    call->finishing = true;
+    call_count(call, status);
+    call->status_code = status->code;
+    call->status_message = grpc_slice_from_copied_string(status->message);
+    if (len > 0)
+        call->status_details = grpc_slice_from_copied_buffer((const char *)details, len);
 }
 
 static int call_may_send(const struct rpc_call *call, size_t size)
@@ -268,15 +305,29 @@ static int call_may_send(const struct rpc_call *call, size_t size)
     return size > RPC_MESSAGE_BYTES_MAX ? -EMSGSIZE : 0;
 }
 
+static grpc_slice pack(const ProtobufCMessage *message, size_t size)
+{
+    grpc_slice slice = grpc_slice_malloc(size);
+    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    return slice;
+}
+
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    int rc = call_may_send(call, size);
+    return rc < 0 ? rc : call_send_slice(call, pack(message, size));
+}
+
+int rpc_call_send_last(struct rpc_call *call, const ProtobufCMessage *message,
+                       const struct rpc_status *status)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     int rc = call_may_send(call, size);
     if (rc < 0)
         return rc;
-    grpc_slice slice = grpc_slice_malloc(size);
-    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-    return call_send_slice(call, slice);
+    call_set_status(call, status);
+    return call_send_slice(call, pack(message, size));
 }
 
 int rpc_call_send_bytes(struct rpc_call *call, const void *bytes, size_t len)
@@ -290,17 +341,11 @@ int rpc_call_send_bytes(struct rpc_call *call, const void *bytes, size_t len)
 static void call_send_status(struct rpc_call *call)
 {
     grpc_op ops[2];
+    grpc_metadata trailer;
     size_t n = op_metadata(call, &ops[0]);
-    grpc_metadata trailer = {.key = grpc_slice_from_static_string("grpc-status-details-bin"),
-                             .value = call->status_details};
-    ops[n] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
-    ops[n].data.send_status_from_server.status = (grpc_status_code)call->status_code;
-    ops[n].data.send_status_from_server.status_details = &call->status_message;
-    if (GRPC_SLICE_LENGTH(call->status_details) > 0) {
-        ops[n].data.send_status_from_server.trailing_metadata_count = 1;
-        ops[n].data.send_status_from_server.trailing_metadata = &trailer;
-    }
-    (void)call_start(call, ops, n + 1, &call->status_tag, on_status_sent);
+    n += op_status(call, &ops[n], &trailer);
+    call->status_sent = true;
+    (void)call_start(call, ops, n, &call->status_tag, on_status_sent);
 }
 
 static void on_written(struct rpc_tag *tag, bool ok)
@@ -314,9 +359,9 @@ static void on_written(struct rpc_tag *tag, bool ok)
         call_settle(call);
         return;
     }
-    if (call->finishing)
+    if (call->finishing && !call->status_sent)
         call_send_status(call);
-    else if (call->method->on_writable)
+    else if (!call->finishing && call->method->on_writable)
         call->method->on_writable(call);
     call_settle(call);
 }
@@ -333,14 +378,7 @@ void rpc_call_finish(struct rpc_call *call, const struct rpc_status *status)
 {
     if (call->finishing || call->over)
         return;
-    call->finishing = true;
-    call_count(call, status);
-    call->status_code = status->code;
-    call->status_message = grpc_slice_from_copied_string(status->message);
-    uint8_t details[DETAILS_MAX];
-    size_t len = status->code == RPC_OK ? 0 : rpc_status_encode(status, details, sizeof(details));
-    if (len > 0)
-        call->status_details = grpc_slice_from_copied_buffer((const char *)details, len);
+    call_set_status(call, status);
     if (!call->writing)
         call_send_status(call);
 }

@@ -140,6 +140,16 @@ static void on_start_sent(struct rpc_tag *tag, bool ok)
     call_settle(call);
 }
 
+static void on_written(struct rpc_tag *tag, bool ok);
+
+static void pack_outgoing(struct rpc_client_call *call, const ProtobufCMessage *message)
+{
+    grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
+    call->outgoing = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+}
+
 /* ---- the beginning ------------------------------------------------------------------------ */
 
 static int header_check(const struct rpc_client_header *header, struct err *err)
@@ -151,15 +161,39 @@ static int header_check(const struct rpc_client_header *header, struct err *err)
     return 0;
 }
 
+/* A failure here cancels the call, which the status then reports. */
+static void send_start(struct rpc_client_call *call, const struct rpc_client_options *options,
+                       grpc_metadata *metadata)
+{
+    grpc_op ops[3] = {{.op = GRPC_OP_SEND_INITIAL_METADATA}};
+    size_t n = 1;
+    ops[0].data.send_initial_metadata.count = options->n_headers;
+    ops[0].data.send_initial_metadata.metadata = metadata;
+    if (!options->first) {
+        (void)call_start(call, ops, n, &call->start_tag, on_start_sent);
+        return;
+    }
+    pack_outgoing(call, options->first);
+    ops[n] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+    ops[n++].data.send_message.send_message = call->outgoing;
+    if (options->only)
+        ops[n++] = (grpc_op){.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+    call->closing = call->close_sent = options->only;
+    call->writing = call_start(call, ops, n, &call->write_tag, on_written);
+}
+
+static int headers_check(const struct rpc_client_options *options, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < options->n_headers; i++)
+        rc = header_check(&options->headers[i], err);
+    return rc;
+}
+
 static int call_begin(struct rpc_client_call *call, const struct rpc_client_options *options,
                       struct err *err)
 {
     grpc_metadata metadata[RPC_CLIENT_METADATA_MAX];
-    for (size_t i = 0; i < options->n_headers; i++) {
-        int rc = header_check(&options->headers[i], err);
-        if (rc < 0)
-            return rc;
-    }
     for (size_t i = 0; i < options->n_headers; i++) {
         metadata[i] = (grpc_metadata){
             .key = grpc_slice_from_copied_string(options->headers[i].key),
@@ -170,13 +204,9 @@ static int call_begin(struct rpc_client_call *call, const struct rpc_client_opti
     status.data.recv_status_on_client.trailing_metadata = &call->trailers;
     status.data.recv_status_on_client.status = &call->status;
     status.data.recv_status_on_client.status_details = &call->status_message;
-    grpc_op start = {.op = GRPC_OP_SEND_INITIAL_METADATA};
-    start.data.send_initial_metadata.count = options->n_headers;
-    start.data.send_initial_metadata.metadata = metadata;
     bool ok = call_start(call, &status, 1, &call->status_tag, on_status);
-    /* A failure here cancels the call, which the status then reports. */
     if (ok)
-        (void)call_start(call, &start, 1, &call->start_tag, on_start_sent);
+        send_start(call, options, metadata);
     for (size_t i = 0; i < options->n_headers; i++) {
         grpc_slice_unref(metadata[i].key);
         grpc_slice_unref(metadata[i].value);
@@ -189,6 +219,9 @@ int rpc_client_call_new(struct rpc_channel *channel, const struct rpc_client_opt
 {
     if (options->n_headers > RPC_CLIENT_METADATA_MAX)
         return err_set(err, -E2BIG, "more than %d headers", RPC_CLIENT_METADATA_MAX);
+    int rc = headers_check(options, err);
+    if (rc < 0)
+        return rc;
     struct rpc_client_call *call = calloc(1, sizeof(*call));
     if (!call)
         return err_set(err, -ENOMEM, "call: %m");
@@ -206,8 +239,8 @@ int rpc_client_call_new(struct rpc_channel *channel, const struct rpc_client_opt
     call->call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
                                           rpc_cq_queue(channel->cq), path, NULL, deadline, NULL);
     grpc_slice_unref(path);
-    int rc = call->call ? call_begin(call, options, err)
-                        : err_set(err, -EIO, "make the call %s", options->path);
+    rc = call->call ? call_begin(call, options, err)
+                    : err_set(err, -EIO, "make the call %s", options->path);
     if (rc < 0) {
         call_free(call);
         return rc;
@@ -301,10 +334,7 @@ int rpc_client_send(struct rpc_client_call *call, const ProtobufCMessage *messag
         return -EPIPE;
     if (call->writing)
         return -EAGAIN;
-    grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
-    protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-    call->outgoing = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
+    pack_outgoing(call, message);
     grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
     op.data.send_message.send_message = call->outgoing;
     if (!call_start(call, &op, 1, &call->write_tag, on_written)) {

@@ -49,6 +49,10 @@ struct rpc_client_options {
     uint32_t timeout_ms; /* 0: none */
     const struct rpc_client_header *headers;
     size_t n_headers;
+    /* The first message, packed at once; only: also the last. All that the service needs to begin
+     * then leaves in one piece. NULL: rpc_client_send() says it later. */
+    const ProtobufCMessage *first;
+    bool only;
     const struct rpc_client_events *events; /* borrowed for the life of the call */
     void *user;
 };

@@ -4,16 +4,23 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <grpc/support/log.h>
+#include <grpc/support/time.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/loop.h"
 
 struct rpc_cq {
     grpc_completion_queue *queue;
+    struct loop *loop; /* NULL: one of the other two ways */
     pthread_t thread;
+    bool threaded;
+    bool waiting;         /* with a loop: its owner is in rpc_cq_wait() */
     pthread_mutex_t lock; /* over head and tail */
     struct rpc_tag *head, *tail;
     int wake_fd;
@@ -42,6 +49,38 @@ static void cq_wake(struct rpc_cq *cq)
     } while (n < 0 && errno == EINTR); /* EAGAIN: it is readable already */
 }
 
+static void run_in_loop(struct rpc_cq *cq, struct rpc_tag *tag)
+{
+    loop_enter(cq->loop);
+    tag->fn(tag, tag->ok);
+    if (cq->waiting)
+        cq_wake(cq);
+    loop_leave(cq->loop);
+}
+
+static void put_on_list(struct rpc_cq *cq, struct rpc_tag *tag)
+{
+    tag->next = NULL;
+    pthread_mutex_lock(&cq->lock);
+    bool was_empty = !cq->head;
+    if (was_empty)
+        cq->head = tag;
+    else
+        cq->tail->next = tag;
+    cq->tail = tag;
+    pthread_mutex_unlock(&cq->lock);
+    if (was_empty)
+        cq_wake(cq);
+}
+
+static struct rpc_tag *tag_of(const grpc_event *event)
+{
+    struct rpc_tag *tag = event->tag;
+    RPC_TAG_TAKE(tag);
+    tag->ok = event->success;
+    return tag;
+}
+
 static void *cq_thread(void *arg)
 {
     struct rpc_cq *cq = arg;
@@ -52,25 +91,26 @@ static void *cq_thread(void *arg)
             return NULL;
         if (event.type != GRPC_OP_COMPLETE)
             continue;
-        struct rpc_tag *tag = event.tag;
-        RPC_TAG_TAKE(tag);
-        tag->ok = event.success;
-        tag->next = NULL;
-        pthread_mutex_lock(&cq->lock);
-        bool was_empty = !cq->head;
-        if (was_empty)
-            cq->head = tag;
+        if (cq->loop)
+            run_in_loop(cq, tag_of(&event));
         else
-            cq->tail->next = tag;
-        cq->tail = tag;
-        pthread_mutex_unlock(&cq->lock);
-        if (was_empty)
-            cq_wake(cq);
+            put_on_list(cq, tag_of(&event));
     }
 }
 
-/* gRPC's threads inherit the mask, so everything is blocked before the first of them is made. */
-static int cq_start_threads(struct rpc_cq *cq, struct err *err)
+/* gRPC's threads inherit the mask: they are all made with every signal blocked. */
+static int cq_start_thread(struct rpc_cq *cq)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&cq->thread, NULL, cq_thread, cq);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    cq->threaded = rc == 0;
+    return -rc;
+}
+
+static void cq_init_grpc(struct rpc_cq *cq)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -78,37 +118,57 @@ static int cq_start_threads(struct rpc_cq *cq, struct err *err)
     gpr_set_log_function(on_grpc_log);
     grpc_init();
     cq->queue = grpc_completion_queue_create_for_next(NULL);
-    int rc = pthread_create(&cq->thread, NULL, cq_thread, cq);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc == 0)
-        return 0;
-    grpc_completion_queue_shutdown(cq->queue);
-    grpc_completion_queue_destroy(cq->queue);
-    grpc_shutdown_blocking();
-    return err_set(err, -rc, "start the gRPC thread: %m");
 }
 
-int rpc_cq_new(struct rpc_cq **ret, struct err *err)
+int rpc_cq_new(struct loop *loop, struct rpc_cq **ret, struct err *err)
 {
+    int rc = loop ? loop_share(loop, err) : 0;
+    if (rc < 0)
+        return rc;
     struct rpc_cq *cq = calloc(1, sizeof(*cq));
     if (!cq)
         return err_set(err, -ENOMEM, "completion queue: %m");
+    cq->loop = loop;
     cq->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (cq->wake_fd < 0) {
-        int code = -errno;
-        free(cq);
-        return err_set(err, code, "eventfd: %m");
-    }
-    pthread_mutex_init(&cq->lock, NULL);
-    int rc = cq_start_threads(cq, err);
-    if (rc < 0) {
-        pthread_mutex_destroy(&cq->lock);
-        fd_close(cq->wake_fd);
+        rc = err_set(err, -errno, "eventfd: %m");
         free(cq);
         return rc;
     }
+    pthread_mutex_init(&cq->lock, NULL);
+    cq_init_grpc(cq);
+    rc = loop ? cq_start_thread(cq) : 0;
+    if (rc < 0) {
+        rpc_cq_free(cq);
+        return err_set(err, rc, "start the gRPC thread: %m");
+    }
     *ret = cq;
     return 0;
+}
+
+/* Without a thread: what the shutdown finishes is taken here. */
+static void cq_drain(struct rpc_cq *cq)
+{
+    grpc_event event;
+    do {
+        event = grpc_completion_queue_next(cq->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        if (event.type == GRPC_OP_COMPLETE) {
+            struct rpc_tag *tag = tag_of(&event);
+            tag->fn(tag, tag->ok);
+        }
+    } while (event.type != GRPC_QUEUE_SHUTDOWN);
+}
+
+static void cq_join(struct rpc_cq *cq)
+{
+    if (cq->loop)
+        loop_leave(cq->loop);
+    pthread_join(cq->thread, NULL);
+    if (cq->loop)
+        loop_enter(cq->loop);
+    else
+        rpc_cq_dispatch(cq);
 }
 
 struct rpc_cq *rpc_cq_free(struct rpc_cq *cq)
@@ -116,8 +176,10 @@ struct rpc_cq *rpc_cq_free(struct rpc_cq *cq)
     if (!cq)
         return NULL;
     grpc_completion_queue_shutdown(cq->queue);
-    pthread_join(cq->thread, NULL);
-    rpc_cq_dispatch(cq);
+    if (cq->threaded)
+        cq_join(cq);
+    else
+        cq_drain(cq);
     grpc_completion_queue_destroy(cq->queue);
     grpc_shutdown_blocking();
     pthread_mutex_destroy(&cq->lock);
@@ -131,18 +193,24 @@ grpc_completion_queue *rpc_cq_queue(const struct rpc_cq *cq)
     return cq->queue;
 }
 
-int rpc_cq_fd(const struct rpc_cq *cq)
+int rpc_cq_fd(struct rpc_cq *cq)
 {
-    return cq->wake_fd;
+    int rc = cq->threaded ? 0 : cq_start_thread(cq);
+    return rc < 0 ? rc : cq->wake_fd;
 }
 
-void rpc_cq_dispatch(struct rpc_cq *cq)
+static void cq_take_wakes(struct rpc_cq *cq)
 {
     uint64_t count;
     ssize_t n;
     do {
         n = read(cq->wake_fd, &count, sizeof(count));
     } while (n < 0 && errno == EINTR);
+}
+
+void rpc_cq_dispatch(struct rpc_cq *cq)
+{
+    cq_take_wakes(cq);
     pthread_mutex_lock(&cq->lock);
     struct rpc_tag *tag = cq->head;
     cq->head = cq->tail = NULL;
@@ -154,11 +222,41 @@ void rpc_cq_dispatch(struct rpc_cq *cq)
     }
 }
 
+static void wait_for_loop(struct rpc_cq *cq, int timeout_ms)
+{
+    struct pollfd pfd = {.fd = cq->wake_fd, .events = POLLIN};
+    cq->waiting = true;
+    loop_leave(cq->loop);
+    (void)poll(&pfd, 1, timeout_ms);
+    loop_enter(cq->loop);
+    cq->waiting = false;
+    cq_take_wakes(cq);
+}
+
+static void wait_alone(struct rpc_cq *cq, int timeout_ms)
+{
+    gpr_timespec until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    if (timeout_ms >= 0)
+        until = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                             gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+    grpc_event event = grpc_completion_queue_next(cq->queue, until, NULL);
+    if (event.type != GRPC_OP_COMPLETE)
+        return;
+    struct rpc_tag *tag = tag_of(&event);
+    tag->fn(tag, tag->ok);
+}
+
 void rpc_cq_wait(struct rpc_cq *cq, int timeout_ms)
 {
     struct pollfd pfd = {.fd = cq->wake_fd, .events = POLLIN};
-    (void)poll(&pfd, 1, timeout_ms);
-    rpc_cq_dispatch(cq);
+    if (cq->loop) {
+        wait_for_loop(cq, timeout_ms);
+    } else if (!cq->threaded) {
+        wait_alone(cq, timeout_ms);
+    } else {
+        (void)poll(&pfd, 1, timeout_ms);
+        rpc_cq_dispatch(cq);
+    }
 }
 
 bool rpc_cq_start(grpc_call *call, const grpc_op *ops, size_t n_ops, struct rpc_tag *tag)

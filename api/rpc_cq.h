@@ -1,11 +1,14 @@
 #pragma once
 /*
- * A gRPC completion queue, its thread, and the way from there to the loop.
+ * A gRPC completion queue, and how what is finished comes to its owner. There are three ways; in
+ * all of them one tag's function runs at a time, so that the state of servers, clients and calls
+ * needs no lock of its own:
  *
- * The thread does one thing: it takes finished operations and puts them on a list. The owner's
- * thread sees rpc_cq_fd() become readable, calls rpc_cq_dispatch(), and there every tag's function
- * runs. So all state of servers, clients and calls belongs to the owner's thread. (An empty batch
- * on a private call would be the way in the other direction; nothing here needs it.)
+ *   with a loop   a thread takes finished operations, enters the loop (base/loop.h) and runs their
+ *                 functions there itself: nobody is woken for them.
+ *   rpc_cq_fd()   for owners who wait for other things too: a thread puts what is finished on a
+ *                 list, and the owner's thread runs it in rpc_cq_dispatch().
+ *   rpc_cq_wait() alone: no thread; the caller polls gRPC's connections itself.
  */
 
 #include <stdbool.h>
@@ -13,6 +16,7 @@
 #include <grpc/grpc.h>
 
 struct err;
+struct loop;
 struct rpc_cq;
 
 /* What is given to gRPC as a tag; embedded in its owner. Set @fn before the operation is started.
@@ -24,20 +28,23 @@ struct rpc_tag {
 };
 
 /**
- * rpc_cq_new() - initialise gRPC, make the queue and its thread
- * Threads are made with all signals blocked. Never fork afterwards without an immediate exec.
+ * rpc_cq_new() - initialise gRPC, make the queue
+ * With @loop (borrowed; it becomes shared) its thread is made at once. Threads, gRPC's own too, are
+ * made with all signals blocked. Never fork afterwards without an immediate exec.
  */
-int rpc_cq_new(struct rpc_cq **ret, struct err *err);
+int rpc_cq_new(struct loop *loop, struct rpc_cq **ret, struct err *err);
 /** rpc_cq_free() - after everything that uses the queue is destroyed; runs the tags that are left.
  */
 struct rpc_cq *rpc_cq_free(struct rpc_cq *cq);
 
 grpc_completion_queue *rpc_cq_queue(const struct rpc_cq *cq);
 
-/** rpc_cq_fd() - readable when there is something to dispatch. */
-int rpc_cq_fd(const struct rpc_cq *cq);
+/** rpc_cq_fd() - readable when there is something to dispatch; the first call makes the thread.
+ * Return: the descriptor (borrowed), or -errno. */
+int rpc_cq_fd(struct rpc_cq *cq);
 void rpc_cq_dispatch(struct rpc_cq *cq);
-/** rpc_cq_wait() - block until there is something, at most @timeout_ms, and dispatch it. */
+/** rpc_cq_wait() - block until there is something, at most @timeout_ms (-1: for ever), and dispatch
+ * it. With a loop: until something was dispatched; the caller is inside of the loop. */
 void rpc_cq_wait(struct rpc_cq *cq, int timeout_ms);
 
 /** rpc_cq_start() - grpc_call_start_batch() with @tag. Return: true when the tag will come back;

@@ -24,7 +24,6 @@ struct rpc_health;
 
 struct rpc_server {
     struct loop *loop;
-    struct loop_io cq_io;
     struct rpc_server_options options;
     struct rpc_cq *cq;
     grpc_server *server;
@@ -64,7 +63,8 @@ struct rpc_call {
     grpc_byte_buffer *incoming, *outgoing;
     int cancelled; /* written by gRPC before close_tag comes back */
     bool reading, writing, got_message, half_closed, metadata_sent;
-    bool finishing; /* rpc_call_finish() was called */
+    bool finishing; /* its status is known */
+    bool status_sent;
     bool over;
     enum rpc_code status_code;
     grpc_slice status_message;

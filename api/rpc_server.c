@@ -58,12 +58,6 @@ static void server_create(struct rpc_server *server)
     grpc_server_register_completion_queue(server->server, rpc_cq_queue(server->cq), NULL);
 }
 
-static void on_cq_ready(struct loop_io *io, uint32_t events)
-{
-    (void)events;
-    rpc_cq_dispatch(container_of(io, struct rpc_server, cq_io)->cq);
-}
-
 static void options_fill(struct rpc_server_options *options)
 {
     if (!options->streams_per_connection_max)
@@ -88,7 +82,7 @@ int rpc_server_new(struct loop *loop, const struct rpc_server_options *options,
     if (options)
         server->options = *options;
     options_fill(&server->options);
-    int rc = rpc_cq_new(&server->cq, err);
+    int rc = rpc_cq_new(loop, &server->cq, err);
     if (rc < 0) {
         free(server);
         return rc;
@@ -99,8 +93,6 @@ int rpc_server_new(struct loop *loop, const struct rpc_server_options *options,
         rc = rpc_health_add(server, err);
     if (rc == 0 && server->options.reflection)
         rc = rpc_reflection_add(server, err);
-    if (rc == 0)
-        rc = loop_io_add(loop, &server->cq_io, rpc_cq_fd(server->cq), EPOLLIN, on_cq_ready, err);
     if (rc < 0) {
         rpc_server_free(server);
         return rc;
@@ -212,7 +204,6 @@ struct rpc_server *rpc_server_free(struct rpc_server *server)
     rpc_server_cancel_all(server);
     while (!server_is_empty(server))
         rpc_cq_wait(server->cq, STOP_WAIT_MS);
-    loop_io_remove(&server->cq_io);
     grpc_server_destroy(server->server);
     rpc_listeners_free(server);
     server->health = rpc_health_free(server->health);

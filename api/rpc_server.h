@@ -3,9 +3,9 @@
  * A gRPC server for a single-threaded process.
  *
  * Theory of operation: gRPC C core wants a thread that waits on its completion queue. That thread
- * (rpc_cq.c) does nothing but hand finished operations to the loop of base/loop.h, so every
- * callback below runs on the loop's thread, every function below is called on it, and no lock is
- * needed anywhere. A call is a small state machine: at most one read and one write are outstanding.
+ * (rpc_cq.c) enters the loop of base/loop.h, which is shared from rpc_server_new() on, and runs the
+ * callbacks below there: everything happens as in one thread, and no lock is needed anywhere. A
+ * call is a small state machine: at most one read and one write are outstanding.
  *
  *   on_start       headers are here; look at rpc_call_peer(), rpc_call_metadata(), refuse early
  *   on_message     one request message. RPC_ONE_REQUEST: comes by itself, exactly once.
@@ -159,6 +159,13 @@ bool rpc_call_writable(const struct rpc_call *call);
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message);
 /** rpc_call_send_bytes() - the same for a message that is packed already. */
 int rpc_call_send_bytes(struct rpc_call *call, const void *bytes, size_t len);
+
+/**
+ * rpc_call_send_last() - the last message and the status in one: the client hears the end without
+ * another turn of gRPC. Return: as rpc_call_send(); 0 is an end like that of rpc_call_finish().
+ */
+int rpc_call_send_last(struct rpc_call *call, const ProtobufCMessage *message,
+                       const struct rpc_status *status);
 
 /** rpc_call_finish() - end it, after the outstanding write. The first call wins; later ones and
  * those after the end are ignored. */

@@ -1,6 +1,7 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -15,6 +16,11 @@
  * has milliseconds. A step fetches a batch of events and keeps it in the loop, so that
  * loop_io_remove() can take back what was fetched for a source and not yet delivered: a callback
  * may free any source, its own included.
+ *
+ * A shared loop's lock is held by its thread except in epoll_wait(). Whoever enters meanwhile may
+ * remove a source for which the kernel is just writing an event into the batch: the whole batch is
+ * then fetched again (events are level-triggered, so none is lost). A timer that became the
+ * earliest is armed on leaving, and a stop is told through the same descriptor.
  */
 
 #define BATCH_MAX 64
@@ -30,6 +36,10 @@ struct loop {
 
     struct epoll_event batch[BATCH_MAX];
     int n_batch, next_batch; /* [next_batch, n_batch) is still to be delivered */
+
+    bool shared, asleep; /* asleep: in epoll_wait() without the lock ... */
+    bool removed;        /* ... and a source was removed meanwhile */
+    pthread_mutex_t lock;
 
     struct loop_io timer_io, signal_io;
     int signal_fd;
@@ -177,6 +187,7 @@ void loop_io_remove(struct loop_io *io)
     if (!loop)
         return;
     io->loop = NULL;
+    loop->removed = true;
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
     for (int i = loop->next_batch; i < loop->n_batch; i++)
         if (loop->batch[i].data.ptr == io)
@@ -244,6 +255,10 @@ struct loop *loop_free(struct loop *loop)
     while (loop->n_timers > 0)
         loop_timer_cancel(loop->heap[loop->n_timers - 1]);
     free(loop->heap);
+    if (loop->shared) {
+        pthread_mutex_unlock(&loop->lock);
+        pthread_mutex_destroy(&loop->lock);
+    }
     fd_close(loop->signal_fd);
     fd_close(loop->timer_fd);
     fd_close(loop->epoll_fd);
@@ -262,14 +277,35 @@ static void deliver_batch(struct loop *loop)
     loop->n_batch = loop->next_batch = 0;
 }
 
+/* Return: how many, or -errno. */
+static int fetch(struct loop *loop, int timeout_ms)
+{
+    int n;
+    if (loop->shared) {
+        loop->removed = false;
+        loop->asleep = true;
+        pthread_mutex_unlock(&loop->lock);
+    }
+    n = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, timeout_ms);
+    n = n < 0 ? -errno : n;
+    if (!loop->shared)
+        return n;
+    pthread_mutex_lock(&loop->lock);
+    loop->asleep = false;
+    if (n <= 0 || !loop->removed)
+        return n;
+    n = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, 0);
+    return n < 0 ? -errno : n;
+}
+
 int loop_step(struct loop *loop, int timeout_ms, struct err *err)
 {
     int r = arm_timer_fd(loop, err);
     if (r < 0)
         return r;
-    int n = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, timeout_ms);
-    if (n < 0 && errno != EINTR)
-        return err_set(err, -errno, "epoll_wait: %m");
+    int n = fetch(loop, timeout_ms);
+    if (n < 0 && n != -EINTR)
+        return err_set(err, n, "epoll_wait: %m");
     loop->n_batch = n > 0 ? n : 0;
     loop->next_batch = 0;
     deliver_batch(loop);
@@ -289,4 +325,36 @@ int loop_run(struct loop *loop, struct err *err)
 void loop_stop(struct loop *loop)
 {
     loop->stopped = true;
+}
+
+/* ---- sharing ---- */
+
+int loop_share(struct loop *loop, struct err *err)
+{
+    if (loop->shared)
+        return 0;
+    int r = pthread_mutex_init(&loop->lock, NULL);
+    if (r)
+        return err_set(err, -r, "share an event loop: %m");
+    pthread_mutex_lock(&loop->lock);
+    loop->shared = true;
+    return 0;
+}
+
+void loop_enter(struct loop *loop)
+{
+    if (loop->shared)
+        pthread_mutex_lock(&loop->lock);
+}
+
+void loop_leave(struct loop *loop)
+{
+    static const struct itimerspec at_once = {.it_value.tv_nsec = 1};
+    if (!loop->shared)
+        return;
+    if (loop->asleep && loop->stopped)
+        timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &at_once, NULL);
+    else if (loop->asleep)
+        arm_timer_fd(loop, NULL);
+    pthread_mutex_unlock(&loop->lock);
 }

@@ -4,6 +4,10 @@
  * A loop and everything on it belong to the thread that runs it. Sources are embedded in their
  * owner's struct, zeroed before first use; `container_of` finds the owner. A callback may add,
  * change, remove and free any source, its own included; it may not free the loop or step it.
+ *
+ * A shared loop lets other threads in, one at a time: whoever is inside owns the loop and all that
+ * hangs on it as if there were one thread. A library with threads of its own can so call back
+ * without waking the loop's thread first, which costs more than most of what it has to say.
  */
 
 #include <signal.h>
@@ -59,6 +63,18 @@ void loop_io_remove(struct loop_io *io);
 /** loop_timer_set() - arm or re-arm at an absolute time; 0, or -ENOMEM. It fires once. */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t due_us, loop_timer_fn *fn);
 void loop_timer_cancel(struct loop_timer *timer);
+
+/**
+ * loop_share() - from now on other threads may enter. The caller, who runs the loop, is inside
+ * except while loop_step() waits. Again: nothing. Return: 0 or -errno of the lock.
+ */
+int loop_share(struct loop *loop, struct err *err);
+/**
+ * loop_enter(), loop_leave() - for other threads, and for the loop's own in the order leave, enter
+ * around something that waits for another thread. Not nested. Nothing on a loop of one thread.
+ */
+void loop_enter(struct loop *loop);
+void loop_leave(struct loop *loop);
 
 /** loop_signals() - block @set in this thread; @fn is called with each signal. Once per loop. */
 typedef void loop_signal_fn(struct loop *loop, int signo, void *arg);

@@ -148,6 +148,19 @@ static int fill_outputs(const struct run *run, struct arena *arena, struct run_r
     return 0;
 }
 
+static int over(const struct run *run, struct rpc_status *status)
+{
+    enum rpc_code code = rpc_code_of_verdict(run->result.verdict);
+    if (run->failed)
+        *status = run->status;
+    else if (code == RPC_OK)
+        *status = (struct rpc_status){.code = RPC_OK};
+    else
+        rpc_status_set(status, code, "RUN_FAILED", "%s", run->result.explanation.message);
+    return RUN_EVENTS_OVER;
+}
+
+/* The call's status goes with it: nothing follows a Result. */
 static int send_result(struct run *run, struct rpc_call *call)
 {
     AUTO_ARENA struct arena arena;
@@ -159,6 +172,7 @@ static int send_result(struct run *run, struct rpc_call *call)
                                 .node = run->exs->config->node,
                                 .dropped_stdout = run->dropped[STEP_STDOUT],
                                 .dropped_stderr = run->dropped[STEP_STDERR]};
+    struct rpc_status status;
     event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
     int r = fill_outputs(run, &arena, &report);
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_RESULT;
@@ -166,19 +180,9 @@ static int send_result(struct run *run, struct rpc_call *call)
     if (!event.result)
         return -ENOMEM;
     run->tell_result = false;
-    return send(call, &event);
-}
-
-static int over(const struct run *run, struct rpc_status *status)
-{
-    enum rpc_code code = rpc_code_of_verdict(run->result.verdict);
-    if (run->failed)
-        *status = run->status;
-    else if (code == RPC_OK)
-        *status = (struct rpc_status){.code = RPC_OK};
-    else
-        rpc_status_set(status, code, "RUN_FAILED", "%s", run->result.explanation.message);
-    return RUN_EVENTS_OVER;
+    over(run, &status);
+    r = rpc_call_send_last(call, &event.base, &status);
+    return r < 0 ? r : RUN_EVENTS_SENT;
 }
 
 static int send_next(struct run *run, struct rpc_call *call, struct rpc_status *status)

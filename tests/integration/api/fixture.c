@@ -174,7 +174,7 @@ struct fixture *fixture_new(const struct rpc_server_options *options)
     assert_int_equal(loop_new(&f->loop, &err), 0);
     if (fixture_listen(f, options, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(rpc_cq_new(&f->cq, &err), 0);
+    assert_int_equal(rpc_cq_new(NULL, &f->cq, &err), 0);
     assert_int_equal(loop_io_add(f->loop, &f->cq_io, rpc_cq_fd(f->cq), EPOLLIN, on_cq, &err), 0);
     assert_int_equal(rpc_channel_new(f->cq, target, &f->channel, &err), 0);
     return f;
@@ -207,7 +207,7 @@ static void step(struct fixture *f, uint64_t until)
     struct err err = {0};
     if (clock_ms() > until)
         fail_msg("what is waited for does not come");
-    assert_int_equal(loop_step(f->loop, 20, &err), 0);
+    assert_int_equal(loop_step(f->loop, 2, &err), 0);
 }
 
 void await(struct fixture *f, const unsigned *flag, unsigned at_least)

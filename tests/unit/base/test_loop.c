@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -327,6 +328,103 @@ static void stop_ends_a_run_and_only_that_one(void **state)
     assert_int_equal(loop_run(loop, NULL), 0);
 }
 
+/* ---- a shared loop: what another thread does while the loop's own sleeps ---- */
+
+struct guest {
+    void (*act)(struct guest *guest);
+    struct source *source;
+    struct loop_timer timer;
+};
+
+static void *guest_main(void *arg)
+{
+    struct guest *guest = arg;
+    loop_enter(loop);
+    guest->act(guest);
+    loop_leave(loop);
+    return NULL;
+}
+
+/* Runs the loop until it is stopped, while @guest acts on it from a thread of its own. */
+static void run_with(struct guest *guest)
+{
+    pthread_t thread;
+    struct err err = {0};
+    assert_int_equal(loop_share(loop, &err), 0);
+    assert_int_equal(loop_share(loop, &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, guest_main, guest), 0);
+    assert_int_equal(loop_run(loop, &err), 0);
+    loop_leave(loop);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    loop_enter(loop);
+}
+
+static void arm_timer(struct guest *guest)
+{
+    loop_timer_set(loop, &guest->timer, clock_us() + 1000, on_tick_stop);
+}
+
+static void a_guest_s_timer_wakes_the_sleeping_loop(void **state)
+{
+    (void)state;
+    struct guest guest = {.act = arm_timer};
+    run_with(&guest);
+    assert_string_equal(trace, "s");
+}
+
+static void stop(struct guest *guest)
+{
+    (void)guest;
+    loop_stop(loop);
+}
+
+static void a_guest_can_stop_the_sleeping_loop(void **state)
+{
+    (void)state;
+    struct guest guest = {.act = stop};
+    run_with(&guest);
+    assert_string_equal(trace, "");
+}
+
+/* The loop wakes for the source, and cannot go on before the guest has taken it away again. */
+static void poke_and_remove(struct guest *guest)
+{
+    source_poke(guest->source);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    loop_io_remove(&guest->source->io);
+    arm_timer(guest);
+}
+
+static void a_source_that_a_guest_removed_is_not_called(void **state)
+{
+    (void)state;
+    struct source a;
+    struct guest guest = {.act = poke_and_remove, .source = &a};
+    source_init(&a, 'a');
+    assert_int_equal(loop_io_add(loop, &a.io, a.fds[0], EPOLLIN, on_readable, NULL), 0);
+    run_with(&guest);
+    assert_string_equal(trace, "s");
+    source_done(&a);
+}
+
+static void add_and_poke(struct guest *guest)
+{
+    loop_io_add(loop, &guest->source->io, guest->source->fds[0], EPOLLIN, on_readable, NULL);
+    source_poke(guest->source);
+    loop_timer_set(loop, &guest->timer, clock_us() + 50000, on_tick_stop);
+}
+
+static void a_source_that_a_guest_added_is_called(void **state)
+{
+    (void)state;
+    struct source a;
+    struct guest guest = {.act = add_and_poke, .source = &a};
+    source_init(&a, 'a');
+    run_with(&guest);
+    assert_string_equal(trace, "as");
+    source_done(&a);
+}
+
 #define loop_test(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -345,6 +443,10 @@ int main(void)
         loop_test(many_timers_in_any_order_come_out_sorted),
         loop_test(signals_arrive_as_events),
         loop_test(stop_ends_a_run_and_only_that_one),
+        loop_test(a_guest_s_timer_wakes_the_sleeping_loop),
+        loop_test(a_guest_can_stop_the_sleeping_loop),
+        loop_test(a_source_that_a_guest_removed_is_not_called),
+        loop_test(a_source_that_a_guest_added_is_called),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
