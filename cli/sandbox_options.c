@@ -86,16 +86,8 @@ static int parse_bind(struct node_config *node, const char *text, struct err *er
     if (strlen(resolved) >= sizeof(bind->source))
         return err_set(err, -EINVAL, "--bind %.80s: too long", resolved);
     snprintf(bind->source, sizeof(bind->source), "%.255s", resolved);
-    if (bind->target[0] != '/' || strstr(bind->target, "..") || !bind->target[1])
-        return err_set(err, -EINVAL, "--bind %s: DST must be an absolute path without ..", text);
-    static const char *const ours[] = {SBX_WORKSPACE, "/tmp", "/dev", "/proc"};
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        size_t len = strlen(ours[i]);
-        if (strncmp(bind->target, ours[i], len) == 0 &&
-            (bind->target[len] == 0 || bind->target[len] == '/'))
-            return err_set(err, -EINVAL, "--bind %s: %s is the sandbox's own; choose another DST",
-                           text, ours[i]);
-    }
+    if (node_bind_target(bind->target, err) < 0)
+        return err_prefix(err, "--bind %s", text);
     bind->writable = !read_only;
     node->n_binds++;
     return 0;

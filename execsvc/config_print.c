@@ -41,6 +41,9 @@ static void print_runtime(struct exs_config *config, FILE *file, const struct ru
     print_words(config, file, "command", &runtime->command);
     print_words(config, file, "version", &runtime->version_command);
     print_words(config, file, "extensions", &runtime->extensions);
+    if (runtime->rootfs)
+        fprintf(file, "rootfs = %s\n", runtime->rootfs);
+    print_env(file, "mount.", runtime->mounts, runtime->n_mounts);
     fprintf(file, "subprocess = %s\n", runtime->subprocess_deny ? "deny" : "allow");
     print_env(file, "env.", runtime->env, runtime->n_env);
     print_limits(file, "limit.", &runtime->limits);

@@ -103,6 +103,7 @@ static int ask(struct probe *probe, struct err *err)
     struct sbx_spec spec = {.argv = runtime->version_command.v,
                             .envp = env,
                             .layers = LAYERS_ALL,
+                            .tree = runtime_tree(runtime),
                             .tenant = "cloister"};
     exs_limits(exs, &runtime->limits, &spec.limits);
     const struct step_order order = {.spec = &spec};

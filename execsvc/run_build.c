@@ -248,6 +248,7 @@ static int build_common(struct run *run, struct run_plan *plan, struct err *err)
                                        .rows = run->rows,
                                        .cols = run->cols,
                                        .collect = run->request.collect,
+                                       .tree = runtime_tree(run->runtime),
                                        .tenant = run->tenant}};
     int r = build_env(run, &plan->spec.envp, err);
     return r < 0 ? r : build_files(run, plan, err);

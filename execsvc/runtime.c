@@ -27,11 +27,15 @@ static const char builtin[] =
     "env.XDG_CACHE_HOME = /tmp/cache\n"
     "env.OPENBLAS_NUM_THREADS = 1\n"
     "env.OMP_NUM_THREADS = 1\n"
+    "env.MKL_NUM_THREADS = 1\n"
+    "env.BLIS_NUM_THREADS = 1\n"
+    "env.NUMEXPR_NUM_THREADS = 1\n"
+    "env.NUMEXPR_MAX_THREADS = 1\n"
     "\n"
     "[runtime \"bash\"]\n"
     "command = /bin/bash {entry} {args}\n"
     "version = /bin/bash --version\n"
-    "extensions = .sh\n"
+    "extensions = .sh .bash\n"
     "\n"
     "[runtime \"c\"]\n"
     "compile = /usr/bin/cc -std=gnu17 -O1 -g -Wall -Wextra -o {output} {sources} -lm\n"
@@ -163,6 +167,24 @@ static int set_subprocess(struct runtime *runtime, const char *value, struct err
     return 0;
 }
 
+static int set_rootfs(struct runtime *runtime, const char *value, struct arena *arena,
+                      struct err *err)
+{
+    if (value[0] != '/')
+        return err_set(err, -EINVAL, "rootfs is an absolute path, not '%.64s'", value);
+    runtime->rootfs = arena_string(arena, value, strlen(value));
+    return runtime->rootfs ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+static int set_mount(struct runtime *runtime, const char *name, const char *value,
+                     struct arena *arena, struct err *err)
+{
+    if (value[0] != '/')
+        return err_set(err, -EINVAL, "a mount is SOURCE or SOURCE:TARGET, absolute paths");
+    return env_set(runtime->mounts, &runtime->n_mounts, RUNTIME_MOUNTS_MAX, name, value, arena,
+                   err);
+}
+
 static const char *after(const char *key, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -191,6 +213,10 @@ int runtime_setting(struct runtimes *runtimes, struct arena *arena, const char *
         return set_subprocess(runtime, value, err);
     if ((rest = after(key, "env.")))
         return env_set(runtime->env, &runtime->n_env, RUNTIME_ENV_MAX, rest, value, arena, err);
+    if (strcmp(key, "rootfs") == 0)
+        return set_rootfs(runtime, value, arena, err);
+    if ((rest = after(key, "mount.")))
+        return set_mount(runtime, rest, value, arena, err);
     if ((rest = after(key, "limit.")))
         return set_limit(&runtime->limits, rest, value, err);
     if ((rest = after(key, "compile-limit.")))

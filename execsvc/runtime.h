@@ -4,6 +4,9 @@
  * (runtime_builtin()), read before the operator's file, whose sections change or add to it.
  *
  *   command       template (command.h); required
+ *   rootfs        directory of the host that is the sandbox's root
+ *   mount.NAME    SOURCE[:TARGET], a directory of the host shown read-only. Both are the spawner's
+ *                 to read and to check; here they only say that the runtime has its own tree
  *   compile       template of the step before, making {output}; then `command` usually starts
  * {output} version       command whose first line of output names the version; run in a sandbox at
  * start-up extensions    words: ".py" subprocess    allow | deny: the policy of requests that say
@@ -18,15 +21,19 @@
 #include "base/limits.h"
 #include "execsvc/command.h"
 
-#define RUNTIMES_MAX     64
-#define RUNTIME_ENV_MAX  64
-#define RUNTIME_NAME_MAX 64
+#define RUNTIMES_MAX       64
+#define RUNTIME_ENV_MAX    64
+#define RUNTIME_NAME_MAX   64
+#define RUNTIME_MOUNTS_MAX 16
 
 struct runtime {
     const char *name;
     struct words command, compile, version_command, extensions;
     const char *env[RUNTIME_ENV_MAX]; /* "NAME=VALUE" */
     size_t n_env;
+    const char *rootfs;                     /* NULL: the default root */
+    const char *mounts[RUNTIME_MOUNTS_MAX]; /* "NAME=SOURCE[:TARGET]" */
+    size_t n_mounts;
     bool subprocess_deny, disabled;
     struct limits limits, compile_limits; /* 0: not said */
 
@@ -40,6 +47,12 @@ struct runtimes {
     struct runtime *v[RUNTIMES_MAX];
     size_t n;
 };
+
+/** runtime_tree() - the name under which the spawner knows its mount tree; "": the default one. */
+static inline const char *runtime_tree(const struct runtime *runtime)
+{
+    return runtime && (runtime->rootfs || runtime->n_mounts) ? runtime->name : "";
+}
 
 /** runtime_builtin() - what ships, as the text of a configuration file. */
 const char *runtime_builtin(void);

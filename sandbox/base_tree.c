@@ -3,7 +3,8 @@
  *
  *   /lower/root   skeleton of every sandbox's root: directories, synthesised /etc, links
  *   /host/N       read-only views of the runtime's paths
- *   /binds/N      the operator's binds
+ *   /binds/N      the operator's binds, and the roots of runtimes that have their own
+ *   /trees/N      skeleton of a runtime's own tree: mount points, and an /etc over its root's
  *   /dev          device nodes, a directory per slot
  *   /empty /new   for overlays and for building slots
  *   /proc         of U's own pid namespace; a sandbox may mount its own only while one is visible
@@ -96,6 +97,7 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
                                        "proc",
                                        "host",
                                        "binds",
+                                       "trees",
                                        "dev",
                                        "lower/root/proc",
                                        "lower/root/dev",
@@ -111,7 +113,7 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
     AUTO_CLOSE int root = openat(base, "lower/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return err_set(err, -errno, "open the skeleton: %m");
-    int r = etc_files_make(root, config, err);
+    int r = etc_files_make(root, config, ETC_HOST_COPIES, err);
     /* Where /bin and its kin are links into /usr, they are links here too. */
     static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
     for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++) {
@@ -125,18 +127,58 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
     }
     for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++)
         r = make_dirs(root, config->root_paths[i] + 1, err);
-    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
-        char staged[128];
-        struct stat st;
-        snprintf(staged, sizeof(staged), "%s/binds/%u", config->staging, i);
-        if (stat(staged, &st) < 0)
-            return err_set(err, -errno, "bind %s: %m", config->binds[i].source);
-        r = make_mount_point(root, config->binds[i].target, S_ISDIR(st.st_mode), err);
-        char place[32];
-        snprintf(place, sizeof(place), "/binds/%u", i);
-        if (r == 0)
-            r = make_mount_point(base, place, S_ISDIR(st.st_mode), err);
-    }
+    return r;
+}
+
+/* Of a runtime's own tree: what its root need not have, and what it had better not show. */
+static int make_tree_skeleton(int base, const struct node_config *config, uint32_t index,
+                              struct err *err)
+{
+    static const char *const dirs[] = {"proc", "dev", "tmp", "workspace", "run", "etc"};
+    char at[32];
+    snprintf(at, sizeof(at), "trees/%u", index);
+    int r = make_dirs(base, at, err);
+    AUTO_CLOSE int root = r < 0 ? -EBADF : openat(base, at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && root < 0)
+        return err_set(err, -errno, "open %s: %m", at);
+    if (!config->trees[index].rootfs)
+        return r;
+    for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++)
+        r = make_dirs(root, dirs[i], err);
+    return r < 0 ? r : etc_files_make(root, config, 0, err);
+}
+
+/* Where binds are held, and where they will be mounted. */
+static int make_bind_places(int base, const struct node_config *config, uint32_t index,
+                            struct err *err)
+{
+    const struct node_bind *bind = &config->binds[index];
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/binds/%u", config->staging, index);
+    if (stat(path, &st) < 0)
+        return err_set(err, -errno, "bind %s: %m", bind->source);
+    bool is_dir = S_ISDIR(st.st_mode);
+    snprintf(path, sizeof(path), "/binds/%u", index);
+    int r = make_mount_point(base, path, is_dir, err);
+    snprintf(path, sizeof(path), bind->tree ? "trees/%u" : "lower/root", bind->tree);
+    AUTO_CLOSE int root = openat(base, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (r == 0 && root < 0)
+        r = err_set(err, -errno, "open %s: %m", path);
+    return r < 0 || strcmp(bind->target, "/") == 0
+               ? r
+               : make_mount_point(root, bind->target, is_dir, err);
+}
+
+static int make_trees(int base, const struct node_config *config, struct err *err)
+{
+    int r = 0;
+    for (uint32_t i = 1; r == 0 && i < config->n_trees; i++)
+        if (node_tree_usable(&config->trees[i]))
+            r = make_tree_skeleton(base, config, i, err);
+    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++)
+        if (node_tree_usable(&config->trees[config->binds[i].tree]))
+            r = make_bind_places(base, config, i, err);
     return r;
 }
 
@@ -151,6 +193,8 @@ static int attach_views(int base, const struct node_config *config, struct err *
             r = mount_view(config->root_paths[i], base, to, VIEW_READ_ONLY, err);
     }
     for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
+        if (!node_tree_usable(&config->trees[config->binds[i].tree]))
+            continue;
         snprintf(from, sizeof(from), "%s/binds/%u", config->staging, i);
         snprintf(to, sizeof(to), "binds/%u", i);
         r = mount_view(from, base, to, config->binds[i].writable ? VIEW_WRITABLE : VIEW_READ_ONLY,
@@ -208,6 +252,8 @@ int base_tree_build(const struct node_config *config, struct err *err)
     if (base < 0)
         return err_set(err, -errno, "open %s: %m", root);
     int r = make_skeleton(base, config, err);
+    if (r == 0)
+        r = make_trees(base, config, err);
     if (r == 0)
         r = attach_views(base, config, err);
     if (r == 0 && !config->own_dev)

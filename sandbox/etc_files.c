@@ -73,7 +73,7 @@ static int copy_file(int etc, const char *name, struct err *err)
     return n < 0 ? 0 : write_file(etc, name, bytes, (size_t)n, err);
 }
 
-int etc_files_make(int root_fd, const struct node_config *config, struct err *err)
+int etc_files_make(int root_fd, const struct node_config *config, unsigned flags, struct err *err)
 {
     static const char *const copies[] = {"ld.so.cache", "localtime",      "timezone",
                                          "services",    "protocols",      "matplotlibrc",
@@ -90,6 +90,8 @@ int etc_files_make(int root_fd, const struct node_config *config, struct err *er
         r = write_text(etc, "nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", err);
     if (r == 0)
         r = write_text(etc, "hostname", "cloister\n", err);
+    if (!(flags & ETC_HOST_COPIES))
+        return r;
     if (r == 0 && mkdirat(etc, "fonts", 0755) < 0) /* matplotlib's fontconfig asks */
         r = err_set(err, -errno, "mkdir /etc/fonts: %m");
     for (size_t i = 0; r == 0 && i < sizeof(copies) / sizeof(copies[0]); i++)

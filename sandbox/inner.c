@@ -228,8 +228,13 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
         return r;
     if (find_run(inner, q->run))
         return err_set(err, -EINVAL, "run: this number is in use");
+    const int tree = node_tree_find(&inner->config, spec->tree, err);
+    if (tree < 0)
+        return tree;
     struct slot *slot;
     r = choose_slot(inner, spec->tenant, &slot, err);
+    if (r == 0)
+        r = slot_for_tree(&inner->config, slot, (uint32_t)tree, inner->env.missing, err);
     if (r == 0)
         r = slot_for_tenant(slot, spec->tenant, spec->layers & inner->env.available, err);
     if (r < 0)

@@ -51,6 +51,7 @@ void node_config_default(struct node_config *ret)
         .uid_base = NODE_UID_BASE,
         .uid_count = NODE_UID_COUNT,
         .n_root_paths = 1,
+        .n_trees = 1,
         .root_paths = {"/usr"},
     };
     limits_default(&ret->defaults);
@@ -65,6 +66,34 @@ void node_config_default(struct node_config *ret)
             snprintf(ret->root_paths[ret->n_root_paths++], sizeof(ret->root_paths[0]), "%s",
                      others[i]);
     }
+}
+
+int node_bind_target(const char *target, struct err *err)
+{
+    static const char *const ours[] = {SBX_WORKSPACE, "/tmp", "/dev", "/proc"};
+    if (target[0] != '/' || strstr(target, "..") || !target[1])
+        return err_set(err, -EINVAL, "'%.80s' must be an absolute path without ..", target);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        size_t len = strlen(ours[i]);
+        if (strncmp(target, ours[i], len) == 0 && (target[len] == 0 || target[len] == '/'))
+            return err_set(err, -EINVAL, "%s is the sandbox's own: choose another target", ours[i]);
+    }
+    return 0;
+}
+
+int node_tree_find(const struct node_config *config, const char *name, struct err *err)
+{
+    if (!*name)
+        return 0;
+    uint32_t i = 1;
+    while (i < config->n_trees && strcmp(config->trees[i].name, name) != 0)
+        i++;
+    if (i == config->n_trees || config->trees[i].disabled)
+        return err_set(err, -ENOENT, "runtime '%.64s': the spawner knows no tree of this name",
+                       name);
+    if (config->trees[i].fault[0])
+        return err_set(err, -ENOENT, "runtime '%.64s': %s", name, config->trees[i].fault);
+    return (int)i;
 }
 
 /* The name of a single run says whose it is; a number of another pid namespace tells us nothing. */

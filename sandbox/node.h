@@ -23,11 +23,26 @@
 #define NODE_UID_COUNT      65536u
 #define NODE_SLOT_UID       1000u /* inside U: slot N runs as 1000 + N */
 #define NODE_SLOTS_MAX      512u
+#define NODE_TREES_MAX      32
+#define NODE_BINDS_MAX      64
 
 struct node_bind {
     char source[256];
-    char target[256];
+    char target[256]; /* "/" is the root of a tree that is not the default one */
     bool writable;
+    uint32_t tree; /* index: whose mount tree shows it */
+};
+
+/*
+ * A mount tree that slots can show: the default one (index 0, without a name), or one of a
+ * runtime that has a rootfs or mounts of its own, under the runtime's name. A request names a tree
+ * and nothing else: what is mounted where stands in the operator's file.
+ */
+struct node_tree {
+    char name[SBX_TREE_MAX + 1];
+    bool rootfs;     /* a root of its own, instead of the host's /usr and a synthesised rest */
+    bool disabled;   /* its runtime is */
+    char fault[200]; /* why it can't be shown: a run that names it is refused with these words */
 };
 
 struct node_config {
@@ -42,8 +57,10 @@ struct node_config {
     struct cg_node_caps caps;
     char root_paths[NODE_ROOT_PATHS_MAX][256]; /* shown read-only: "/usr", ... */
     uint32_t n_root_paths;
-    struct node_bind binds[SBX_BINDS_MAX];
+    struct node_bind binds[NODE_BINDS_MAX];
     uint32_t n_binds;
+    struct node_tree trees[NODE_TREES_MAX];
+    uint32_t n_trees; /* at least the default one */
 
     /* Filled in by outer for inner. */
     char staging[64];   /* tmpfs of ours in the private mount namespace: dev/, binds/ */
@@ -54,6 +71,17 @@ struct node_config {
 };
 
 void node_config_default(struct node_config *ret);
+
+static inline bool node_tree_usable(const struct node_tree *tree)
+{
+    return !tree->disabled && !tree->fault[0];
+}
+
+/** node_bind_target() - -EINVAL: not a place where something may be mounted inside */
+int node_bind_target(const char *target, struct err *err);
+/** node_tree_find() - by name, "" is the default one. Return: the index, or -ENOENT with words,
+ * also for one that can't be shown here. */
+int node_tree_find(const struct node_config *config, const char *name, struct err *err);
 
 /**
  * node_one_shot_name() - the instance of a single run of this process

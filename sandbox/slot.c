@@ -54,11 +54,51 @@ static int mount_devices(const struct node_config *config, const struct slot *sl
     return 0;
 }
 
-static int mount_tree(const struct node_config *config, const struct slot *slot, uint32_t *missing,
+/* A runtime's root, and over it the skeleton of its tree. */
+static int mount_root(const struct node_config *config, uint32_t tree, uint32_t *missing,
                       struct err *err)
 {
-    int r = own_view(config, "/lower/root", "/new", missing, err);
-    for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++) {
+    char lower[64];
+    uint32_t root = 0;
+    if (tree == 0)
+        return own_view(config, "/lower/root", "/new", missing, err);
+    if (!(config->layers & ~*missing & LAYER_BIT(LAYER_ROOT_OVERLAY)))
+        return err_set(err, -ENOTSUP, "a runtime's own tree needs the layer root-overlay");
+    if (config->trees[tree].rootfs && config->launcher == SBX_LAUNCHER_BWRAP)
+        return err_set(err, -ENOTSUP, "a runtime's own rootfs needs the launcher native");
+    while (root < config->n_binds &&
+           (config->binds[root].tree != tree || strcmp(config->binds[root].target, "/") != 0))
+        root++;
+    if (config->trees[tree].rootfs)
+        snprintf(lower, sizeof(lower), "/trees/%u:/binds/%u", tree, root);
+    else
+        snprintf(lower, sizeof(lower), "/trees/%u:/lower/root", tree);
+    return own_view(config, lower, "/new", missing, err);
+}
+
+static int mount_binds(const struct node_config *config, uint32_t tree, uint32_t *missing,
+                       struct err *err)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
+        const struct node_bind *bind = &config->binds[i];
+        char from[32], target[300];
+        if (bind->tree != tree || strcmp(bind->target, "/") == 0)
+            continue;
+        snprintf(from, sizeof(from), "/binds/%u", i);
+        snprintf(target, sizeof(target), "/new%s", bind->target);
+        r = tree ? own_view(config, from, target, missing, err)
+                 : mount_view(from, AT_FDCWD, target,
+                              bind->writable ? VIEW_WRITABLE : VIEW_READ_ONLY, err);
+    }
+    return r;
+}
+
+static int mount_tree(const struct node_config *config, const struct slot *slot, uint32_t tree,
+                      uint32_t *missing, struct err *err)
+{
+    int r = mount_root(config, tree, missing, err);
+    for (uint32_t i = 0; r == 0 && !config->trees[tree].rootfs && i < config->n_root_paths; i++) {
         char lower[32], target[300];
         snprintf(lower, sizeof(lower), "/host/%u", i);
         snprintf(target, sizeof(target), "/new%s", config->root_paths[i]);
@@ -68,32 +108,26 @@ static int mount_tree(const struct node_config *config, const struct slot *slot,
         r = mount_devices(config, slot, err);
     if (r == 0)
         r = mount_view("/proc", AT_FDCWD, "/new/proc", VIEW_WRITABLE, err);
-    for (uint32_t i = 0; r == 0 && i < config->n_binds; i++) {
-        char from[32], target[300];
-        snprintf(from, sizeof(from), "/binds/%u", i);
-        snprintf(target, sizeof(target), "/new%s", config->binds[i].target);
-        r = mount_view(from, AT_FDCWD, target,
-                       config->binds[i].writable ? VIEW_WRITABLE : VIEW_READ_ONLY, err);
-    }
-    return r;
+    return r < 0 ? r : mount_binds(config, tree, missing, err);
 }
 
 /* Builds it in a copy of the base tree's namespace and comes back. */
-static int make_mounts(const struct node_config *config, struct slot *slot, uint32_t *missing,
-                       struct err *err)
+static int make_view(const struct node_config *config, struct slot *slot, uint32_t tree,
+                     uint32_t *missing, struct err *err)
 {
     AUTO_CLOSE int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (home < 0)
         return err_set(err, -errno, "open the base tree's namespace: %m");
     if (unshare(CLONE_NEWNS) < 0)
         return err_set(err, -errno, "layer mount-namespace: unshare: %m");
-    int r = mount_tree(config, slot, missing, err);
+    int r = mount_tree(config, slot, tree, missing, err);
     if (r == 0)
         r = pivot_into("/new", err);
     if (r == 0) {
-        slot->mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        slot->pts_fd = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (slot->mount_fd < 0 || slot->pts_fd < 0)
+        struct slot_view *view = &slot->views[tree];
+        view->mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        view->pts_fd = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (view->mount_fd < 0 || view->pts_fd < 0)
             r = err_set(err, -errno, "open a slot's tree: %m");
     }
     if (setns(home, CLONE_NEWNS) < 0) {
@@ -154,17 +188,35 @@ int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned i
     uint32_t wanted = config->layers;
     *ret = (struct slot){.index = index,
                          .uid = config->many_uids ? NODE_SLOT_UID + index : 0,
-                         .mount_fd = -EBADF,
                          .net_fd = -EBADF,
-                         .pts_fd = -EBADF,
                          .pty_master = -EBADF};
+    for (int i = 0; i < NODE_TREES_MAX; i++)
+        ret->views[i] = (struct slot_view){-EBADF, -EBADF};
     int r = make_group(tree, ret, err);
     if (r == 0 && (wanted & LAYER_BIT(LAYER_NET_NS)))
         r = make_net(ret, err);
     if (r == 0 && (wanted & LAYER_BIT(LAYER_MOUNT_NS)))
-        r = make_mounts(config, ret, missing, err);
+        r = make_view(config, ret, 0, missing, err);
     if (r < 0)
         slot_done(ret);
+    return r;
+}
+
+static void view_done(struct slot_view *view)
+{
+    view->mount_fd = fd_close(view->mount_fd);
+    view->pts_fd = fd_close(view->pts_fd);
+}
+
+int slot_for_tree(const struct node_config *config, struct slot *slot, uint32_t tree,
+                  uint32_t missing, struct err *err)
+{
+    slot->tree = tree;
+    if (tree == 0 || slot->views[tree].mount_fd >= 0)
+        return 0;
+    int r = make_view(config, slot, tree, &missing, err);
+    if (r < 0)
+        view_done(&slot->views[tree]);
     return r;
 }
 
@@ -185,21 +237,22 @@ int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, stru
 void slot_done(struct slot *slot)
 {
     slot->group = cg_group_free(slot->group);
-    slot->mount_fd = fd_close(slot->mount_fd);
+    for (int i = 0; i < NODE_TREES_MAX; i++)
+        view_done(&slot->views[i]);
     slot->net_fd = fd_close(slot->net_fd);
-    slot->pts_fd = fd_close(slot->pts_fd);
     slot->pty_master = fd_close(slot->pty_master);
 }
 
 int slot_open_pty(const struct slot *slot, uint16_t rows, uint16_t cols, int *ret_master,
                   int *ret_slave, struct err *err)
 {
-    if (slot->pts_fd < 0)
+    const int pts_fd = slot->views[slot->tree].pts_fd;
+    if (pts_fd < 0)
         return err_set(err, -ENOSYS, "a terminal needs the layer mount-namespace");
     /* A slave belongs to whoever opens its master. */
     setfsuid(slot->uid);
     setfsgid(slot->uid);
-    AUTO_CLOSE int master = openat(slot->pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    AUTO_CLOSE int master = openat(pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
     int code = -errno, unlock = 0;
     setfsuid(0);
     setfsgid(0);

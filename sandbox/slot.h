@@ -16,15 +16,21 @@
 
 struct err;
 
+/* A mount namespace that a run's child enters and copies. */
+struct slot_view {
+    int mount_fd; /* -EBADF: not made yet, or LAYER_MOUNT_NS taken away */
+    int pts_fd;   /* its devpts, O_PATH */
+};
+
 struct slot {
     unsigned index;
     uid_t uid; /* inside U */
     bool busy;
-    bool used;      /* since its cgroup was made or tidied */
-    bool fresh_net; /* no run has used its network namespace */
-    int mount_fd;   /* the template's mount namespace; -EBADF with LAYER_MOUNT_NS taken away */
+    bool used;                              /* since its cgroup was made or tidied */
+    bool fresh_net;                         /* no run has used its network namespace */
+    uint32_t tree;                          /* whose view the next run gets */
+    struct slot_view views[NODE_TREES_MAX]; /* by tree; all but the first are made when needed */
     int net_fd;
-    int pts_fd;                        /* its devpts, O_PATH */
     struct cg_group *group;            /* NULL: no cgroups */
     int pty_master;                    /* until it is handed over; else -EBADF */
     char tenant[SPAWN_TENANT_MAX + 1]; /* who used it last */
@@ -39,6 +45,11 @@ int base_tree_build(const struct node_config *config, struct err *err);
  */
 int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned index,
               uint32_t *missing, struct slot *ret, struct err *err);
+/** slot_for_tree() - the next run sees @tree, an index of @config; its view is made if there is
+ * none
+ * @missing: LAYER_BITs that this node can't give */
+int slot_for_tree(const struct node_config *config, struct slot *slot, uint32_t tree,
+                  uint32_t missing, struct err *err);
 /** slot_for_tenant() - a fresh network namespace when the tenant changes. */
 int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, struct err *err);
 /** slot_renew_group() - a new cgroup set, where the old one has not let go of what was charged to

@@ -56,6 +56,7 @@ int spawn_wire_run_write(void *buf, size_t cap, uint64_t run, const struct sbx_s
         wire_put_u64(&w, spec->limits.v[i]);
     wire_put_string(&w, spec->tenant ? spec->tenant : "");
     wire_put_string(&w, spec->cwd ? spec->cwd : SBX_WORKSPACE);
+    wire_put_string(&w, spec->tree ? spec->tree : "");
     wire_put_u32(&w, count_strings(spec->argv));
     wire_put_u32(&w, count_strings(spec->envp));
     put_strings(&w, spec->argv);
@@ -145,7 +146,8 @@ static int read_run(struct wire_reader *r, const int *fds, size_t n_fds, struct 
         spec->limits.v[i] = wire_u64(r);
     spec->tenant = wire_string(r, SPAWN_TENANT_MAX);
     spec->cwd = wire_string(r, 4096);
-    if (!spec->tenant || !spec->cwd)
+    spec->tree = wire_string(r, SBX_TREE_MAX);
+    if (!spec->tenant || !spec->cwd || !spec->tree)
         return err_set(err, -EBADMSG, "spawner request: malformed strings");
     int result = read_strings(r, q, err);
     if (result < 0)

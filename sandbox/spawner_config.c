@@ -127,11 +127,74 @@ static int set_limit(struct limits *limits, const char *key, const char *value, 
     return limit_parse((enum limit_id)id, value, &limits->v[id], err);
 }
 
+/* The tree of the runtime @name, made when it is new. */
+static int tree_get(struct node_config *n, const char *name, uint32_t *ret, struct err *err)
+{
+    for (*ret = 1; *ret < n->n_trees; (*ret)++)
+        if (strcmp(n->trees[*ret].name, name) == 0)
+            return 0;
+    if (n->n_trees == NODE_TREES_MAX)
+        return err_set(err, -EINVAL, "more than %d runtimes with a rootfs or mounts",
+                       NODE_TREES_MAX - 1);
+    n->n_trees++;
+    return set_text(n->trees[*ret].name, sizeof(n->trees[*ret].name), name, err);
+}
+
+/* "SOURCE:TARGET", or "PATH" for both. */
+static int bind_add(struct node_config *n, uint32_t tree, const char *value, bool root,
+                    struct err *err)
+{
+    if (n->n_binds == NODE_BINDS_MAX)
+        return err_set(err, -EINVAL, "more than %d mounts", NODE_BINDS_MAX);
+    struct node_bind *bind = &n->binds[n->n_binds];
+    const char *colon = root ? NULL : strchr(value, ':');
+    size_t len = colon ? (size_t)(colon - value) : strlen(value);
+    if (value[0] != '/' || len >= sizeof(bind->source))
+        return err_set(err, -EINVAL, "must be an absolute path of at most %zu bytes",
+                       sizeof(bind->source) - 1);
+    *bind = (struct node_bind){.tree = tree};
+    memcpy(bind->source, value, len);
+    int r = set_text(bind->target, sizeof(bind->target),
+                     root    ? "/"
+                     : colon ? colon + 1
+                             : value,
+                     err);
+    if (r == 0 && !root)
+        r = node_bind_target(bind->target, err);
+    n->n_binds += r == 0;
+    return r;
+}
+
+/* What a runtime's sandbox shows is said here alone: a request has nothing but the name. */
+static int set_runtime(struct node_config *n, const char *name, const char *key, const char *value,
+                       struct err *err)
+{
+    bool root = strcmp(key, "rootfs") == 0;
+    uint32_t tree = 0;
+    int enabled, r;
+    if (strcmp(key, "enabled") == 0) {
+        r = config_bool(value, &enabled, err);
+        if (r < 0 || enabled)
+            return r;
+        r = tree_get(n, name, &tree, err);
+        n->trees[tree].disabled = r == 0;
+        return r;
+    }
+    if (!root && strncmp(key, "mount.", strlen("mount.")) != 0)
+        return 0; /* execsvc's, which checks it */
+    r = tree_get(n, name, &tree, err);
+    if (r == 0)
+        r = bind_add(n, tree, value, root, err);
+    if (r < 0)
+        return err ? err_prefix(err, "%s", key) : r;
+    n->trees[tree].rootfs |= root;
+    return 0;
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *key,
                       const char *value, struct err *err)
 {
-    static const char *const others[] = {"execsvc", "environment", "runtime", "identity",
-                                         "frontgw"};
+    static const char *const others[] = {"execsvc", "environment", "identity", "frontgw"};
     struct spawner_config *c = arg;
     if (strcmp(section, "spawner") == 0 && !*name)
         return set_spawner(c, key, value, err);
@@ -139,6 +202,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
         return set_limit(&c->node.ceilings, key, value, err);
     if (strcmp(section, "limits") == 0 && !*name)
         return set_limit(&c->node.defaults, key, value, err);
+    if (strcmp(section, "runtime") == 0 && *name)
+        return set_runtime(&c->node, name, key, value, err);
     if (strcmp(section, "execsvc") == 0 && strcmp(key, "socket") == 0)
         return set_text(c->socket, sizeof(c->socket), value, err);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)

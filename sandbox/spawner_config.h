@@ -6,6 +6,7 @@
  *                   allow_missing launcher uid_base run_dir
  *   [ceilings]      NAME = VALUE, as of the limits: what no request may exceed
  *   [limits]        NAME = VALUE: the default of a request that does not say
+ *   [runtime "X"]   rootfs mount.NAME enabled: the mount tree of a runtime; the rest is execsvc's
  *
  * docs/man/cloister.conf.5 says what each key means, takes and defaults to. Sections of other
  * programs are passed over.

@@ -15,6 +15,7 @@
 #define SBX_ARGS_MAX       1024         /* argv plus envp entries */
 #define SBX_ARGS_BYTES_MAX (128 * 1024) /* all their bytes, NULs included */
 #define SBX_BINDS_MAX      16
+#define SBX_TREE_MAX       64
 #define SBX_WORKSPACE      "/workspace" /* HOME and the default cwd inside */
 
 enum sbx_policy {
@@ -47,6 +48,7 @@ struct sbx_spec {
     uint32_t layers;         /* LAYER_BITs wanted; LAYERS_ALL unless a test takes one away */
     bool terminal;           /* stdio is a PTY made inside; its master is handed back */
     uint16_t rows, cols;
-    bool collect;       /* send new and changed files back when it is over */
+    bool collect;     /* send new and changed files back when it is over */
+    const char *tree; /* the runtime whose own mount tree it sees (node.h); NULL, "": the default */
     const char *tenant; /* whose it is: a change of tenant gets a fresh network namespace */
 };

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -62,28 +64,46 @@ static int make_devices(int staging, const struct node_config *config, struct er
     return r;
 }
 
-static int make_binds(int staging, const struct node_config *config, struct err *err)
+static int make_bind(int staging, uint32_t index, const struct node_bind *bind, struct err *err)
+{
+    struct stat st;
+    if (stat(bind->source, &st) < 0)
+        return err_set(err, -errno, "bind: %s: %m", bind->source);
+    char at[32];
+    snprintf(at, sizeof(at), "binds/%u", index);
+    if (S_ISDIR(st.st_mode)) {
+        int r = make_dirs(staging, at, err);
+        if (r < 0)
+            return r;
+    } else if (bind->tree) { /* no overlay can be laid over a file, and locks on it would be shared
+                              */
+        return err_set(err, -ENOTDIR, "bind: %s: a runtime shows directories only", bind->source);
+    } else {
+        AUTO_CLOSE int fd = openat(staging, at, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return err_set(err, -errno, "bind: %m");
+    }
+    return mount_view(bind->source, staging, at, bind->writable ? VIEW_WRITABLE : VIEW_READ_ONLY,
+                      err);
+}
+
+/* What one runtime lacks is not the end of all others: its tree is marked. */
+static int make_binds(int staging, struct node_config *config, struct err *err)
 {
     for (uint32_t i = 0; i < config->n_binds; i++) {
         const struct node_bind *bind = &config->binds[i];
-        struct stat st;
-        if (stat(bind->source, &st) < 0)
-            return err_set(err, -errno, "bind: %s: %m", bind->source);
-        char at[32];
-        snprintf(at, sizeof(at), "binds/%u", i);
-        if (S_ISDIR(st.st_mode)) {
-            int r = make_dirs(staging, at, err);
-            if (r < 0)
-                return r;
-        } else {
-            AUTO_CLOSE int fd = openat(staging, at, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-            if (fd < 0)
-                return err_set(err, -errno, "bind: %m");
-        }
-        int r = mount_view(bind->source, staging, at,
-                           bind->writable ? VIEW_WRITABLE : VIEW_READ_ONLY, err);
-        if (r < 0)
+        struct node_tree *tree = &config->trees[bind->tree];
+        struct err own = {0};
+        if (!node_tree_usable(tree))
+            continue;
+        int r = make_bind(staging, i, bind, &own);
+        if (r < 0 && bind->tree == 0) {
+            *err = own;
             return r;
+        }
+        if (r < 0)
+            snprintf(tree->fault, sizeof(tree->fault), "%.*s", (int)sizeof(tree->fault) - 1,
+                     own.text);
     }
     return 0;
 }
@@ -103,15 +123,32 @@ static const char *choose_place(const struct node_config *config)
     return NULL;
 }
 
+/* A link could lead to where the staging tmpfs will lie. */
+static void resolve_sources(struct node_config *config)
+{
+    for (uint32_t i = 0; i < config->n_binds; i++) {
+        struct node_bind *bind = &config->binds[i];
+        struct node_tree *tree = &config->trees[bind->tree];
+        if (bind->tree == 0 || !node_tree_usable(tree))
+            continue;
+        char real[PATH_MAX];
+        if (!realpath(bind->source, real) || strlen(real) >= sizeof(bind->source))
+            snprintf(tree->fault, sizeof(tree->fault), "%.120s: %m", bind->source);
+        else
+            memcpy(bind->source, real, strlen(real) + 1);
+    }
+}
+
 int stage_build(struct node_config *config, struct err *err)
 {
+    resolve_sources(config);
     const char *place = choose_place(config);
     if (!place)
         return err_set(err, -ENOENT, "no directory to stage the sandbox's tree on");
     snprintf(config->staging, sizeof(config->staging), "%s", place);
     char options[64];
     snprintf(options, sizeof(options), "mode=0755,size=16m,nr_inodes=%u",
-             config->slots_max * 16 + 64);
+             config->slots_max * 16 + 64 + 2 * NODE_BINDS_MAX);
     if (mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NOATIME, options) < 0)
         return err_set(err, -errno, "mount a tmpfs on %s: %m", place);
     AUTO_CLOSE int staging = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -29,6 +29,7 @@ static struct sbx_spec good_spec(void)
                             .policy = SBX_POLICY_NO_SUBPROCESS,
                             .layers = LAYERS_ALL,
                             .collect = true,
+                            .tree = "lua",
                             .tenant = "a class"};
     for (int i = 0; i < LIMIT_COUNT; i++)
         spec.limits.v[i] = UINT64_C(0x100000001) * (uint64_t)(i + 1);
@@ -76,6 +77,7 @@ static void a_run_is_read_as_it_was_written(void **state)
     assert_null(got->envp[2]);
     assert_string_equal(got->cwd, "/tmp");
     assert_string_equal(got->tenant, "a class");
+    assert_string_equal(got->tree, "lua");
     assert_memory_equal(&got->limits, &spec.limits, sizeof(spec.limits));
     assert_int_equal(got->policy, spec.policy);
     assert_int_equal(got->layers, spec.layers);

@@ -174,12 +174,69 @@ static void only_roots_own_file_is_believed(void **state)
     test_dir_free(dir);
 }
 
+static void a_runtime_with_a_root_or_mounts_has_a_tree_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(parsed("[runtime \"plain\"]\ncommand = /bin/sh\nenv.A = b\nenabled = yes\n"
+                            "[runtime \"lua\"]\nrootfs = /srv/lua\nmount.a = /srv/a:/opt/a\n"
+                            "[runtime \"go\"]\nmount.go = /opt/go\n"
+                            "[runtime \"off\"]\nenabled = no\nrootfs = /srv/off\n"),
+                     0);
+    const struct node_config *n = &config.node;
+    assert_int_equal(n->n_trees, 4);
+    assert_int_equal(n->n_binds, 4);
+    const int lua = node_tree_find(n, "lua", &err), go = node_tree_find(n, "go", &err);
+    assert_true(lua > 0 && go > 0 && n->trees[lua].rootfs && !n->trees[go].rootfs);
+    assert_string_equal(n->binds[0].source, "/srv/lua");
+    assert_string_equal(n->binds[0].target, "/");
+    assert_string_equal(n->binds[1].target, "/opt/a");
+    assert_int_equal(n->binds[1].tree, lua);
+    assert_string_equal(n->binds[2].source, "/opt/go");
+    assert_string_equal(n->binds[2].target, "/opt/go");
+    assert_int_equal(n->binds[2].tree, go);
+    for (uint32_t i = 0; i < n->n_binds; i++)
+        assert_false(n->binds[i].writable);
+}
+
+/* What a request names comes from execsvc, which is distrusted. */
+static void only_trees_of_the_operator_are_found(void **state)
+{
+    (void)state;
+    assert_int_equal(parsed("[runtime \"lua\"]\nrootfs = /srv/lua\n"
+                            "[runtime \"off\"]\nenabled = no\nrootfs = /srv/off\n"
+                            "[runtime \"bad\"]\nrootfs = /srv/bad\n"),
+                     0);
+    struct node_config *n = &config.node;
+    assert_int_equal(node_tree_find(n, "", &err), 0);
+    static const char *const wrong[] = {"plain", "off", "/srv/lua", "../lua", "lua/", "LUA", "1"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(node_tree_find(n, wrong[i], &err), -ENOENT);
+    struct node_tree *bad = &n->trees[node_tree_find(n, "bad", &err)];
+    snprintf(bad->fault, sizeof(bad->fault), "it is gone");
+    assert_int_equal(node_tree_find(n, "bad", &err), -ENOENT);
+    assert_non_null(strstr(err.text, "it is gone"));
+}
+
+static void what_a_runtime_may_not_show_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("[runtime \"a\"]\nrootfs = srv\n", "rootfs: must be an absolute path");
+    assert_refused("[runtime \"a\"]\nmount.x = srv:/opt\n", "mount.x: must be an absolute path");
+    assert_refused("[runtime \"a\"]\nmount.x = /srv:/dev/shm\n", "the sandbox's own");
+    assert_refused("[runtime \"a\"]\nmount.x = /srv:/a/../b\n", "without ..");
+    assert_refused("[runtime \"a\"]\nmount.x = /srv:\n", "absolute path");
+    assert_refused("[runtime \"a\"]\nenabled = perhaps\n", "neither yes nor no");
+}
+
 int main(void)
 {
     unsetenv("CLOISTER_SOCKET");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(every_key_is_taken),
+        cmocka_unit_test(a_runtime_with_a_root_or_mounts_has_a_tree_of_its_own),
+        cmocka_unit_test(only_trees_of_the_operator_are_found),
+        cmocka_unit_test(what_a_runtime_may_not_show_is_refused),
         cmocka_unit_test(other_programs_sections_are_passed_over),
         cmocka_unit_test(what_is_wrong_is_named_with_its_line),
         cmocka_unit_test(execsvc_is_never_root),
