@@ -70,6 +70,18 @@ struct step *step_free(struct step *step)
     return NULL;
 }
 
+/*
+ * What the program says is not taken before the spawner has said that it was started: the program
+ * may be quicker than that message, and the two come on different descriptors.
+ */
+static void let_flow(struct step *step)
+{
+    bool held = !step->started && !step->have_result;
+    for (int i = 0; i < STEP_STREAMS; i++)
+        tap_pause(&step->output[i], held || step->paused);
+    tap_pause(&step->files_tap, held || step->files_taken);
+}
+
 /* ---- the end ---- */
 
 /* Told when the result is there, nothing is left in the pipes and every collected file was pulled.
@@ -97,6 +109,7 @@ void step_on_result(struct step *step, const struct run_result *result)
 {
     step->result = *result;
     step->have_result = true;
+    let_flow(step);
     for (int i = 0; i < STEP_STREAMS; i++)
         if (tap_is_open(&step->output[i]))
             tap_last_words(&step->output[i]);
@@ -189,6 +202,7 @@ static int reset(struct step *step, const struct step_order *order, struct err *
 static int attach(struct step *step, struct pipes *pipes)
 {
     int r = 0;
+    let_flow(step);
     if (pipes->near[PIPE_IN] >= 0)
         r = pump_files(&step->files_pump, take_fd(&pipes->near[PIPE_IN]), &step->files_in);
     if (r == 0 && pipes->near[PIPE_OUT] >= 0)
@@ -244,6 +258,7 @@ void step_on_started(struct step *step, int pty_master)
         pump_open(&step->input, take_fd(&step->input_fd));
     if (step->ops->on_started)
         step->ops->on_started(step);
+    let_flow(step);
 }
 
 void step_on_usage(struct step *step, const struct run_usage *usage, bool waits_for_input)
@@ -315,8 +330,8 @@ static void on_end(struct tap *tap)
 
 void step_pause(struct step *step, bool paused)
 {
-    for (int i = 0; i < STEP_STREAMS; i++)
-        tap_pause(&step->output[i], paused);
+    step->paused = paused;
+    let_flow(step);
 }
 
 /* ---- files ---- */

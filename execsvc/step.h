@@ -65,6 +65,7 @@ struct step {
     int input_fd;  /* until it has started; -EBADF */
     int window_fd; /* terminal: for its size; -EBADF */
 
+    bool paused; /* by its owner */
     bool terminal, started, have_result, refused, ended, abandoned;
     struct run_result result; /* from on_ended on; refused: verdict INTERNAL and err set */
 };
