@@ -105,6 +105,7 @@ struct run_usage {
     uint64_t wall_us;
     uint64_t memory_peak_bytes;
     uint64_t processes_peak;
+    uint64_t memory_bytes; /* now; a result does not tell it */
 };
 
 /* Microseconds of each step; 0: did not take place. */

@@ -35,6 +35,7 @@ struct exs {
     struct probe *probe;      /* while the runtimes are asked for their versions */
     struct loop_timer places; /* tells those who wait where they stand */
     struct loop_timer node_timer;
+    uint64_t usage_asked_us; /* of all running runs, for those who watch */
     bool ready, draining, lost;
     bool scheduling, schedule_again;
 };

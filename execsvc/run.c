@@ -138,7 +138,11 @@ static void on_gone(struct step *step)
 
 static void on_usage(struct step *step, const struct run_usage *usage, bool waits_for_input)
 {
-    run_terminal_usage(step->owner, usage, waits_for_input);
+    struct run *run = step->owner;
+    if (run->request.terminal)
+        run_terminal_usage(run, usage, waits_for_input);
+    run->cpu_us = usage->cpu_user_us + usage->cpu_system_us;
+    run->memory_bytes = usage->memory_bytes;
 }
 
 static void on_input_drained(struct step *step)

@@ -93,7 +93,8 @@ struct run {
 
     /* terminal */
     struct loop_timer tick;
-    uint64_t active_us, cpu_us;
+    uint64_t active_us;
+    uint64_t cpu_us, memory_bytes; /* as last asked for: at a terminal, or while somebody watches */
     bool idle_told;
     uint16_t rows, cols; /* as last asked for */
 

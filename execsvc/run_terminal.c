@@ -63,7 +63,6 @@ void run_terminal_usage(struct run *run, const struct run_usage *usage, bool wai
     uint64_t cpu_us = usage->cpu_user_us + usage->cpu_system_us;
     if (cpu_us > run->cpu_us + CPU_NOISE_US)
         run_terminal_active(run);
-    run->cpu_us = cpu_us;
     if (waits_for_input && run->ticket.state == ADM_RUNNING) {
         adm_pause(run->exs->adm, &run->ticket, clock_us());
         exs_schedule(run->exs);

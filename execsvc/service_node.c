@@ -16,12 +16,14 @@
 #include "execsvc/run.h"
 #include "execsvc/services.h"
 #include "execsvc/spawner.h"
+#include "execsvc/step.h"
 
 #define REPLY_ARENA_MAX  ((size_t)4 * 1024 * 1024)
 #define RUNS_LISTED_MAX  2000
 #define WATCH_DEFAULT_MS 1000
 #define WATCH_MIN_MS     200
 #define WATCH_MAX_MS     60000
+#define USAGE_EVERY_US   UINT64_C(500000)
 
 struct node_call {
     struct exs *exs;
@@ -213,6 +215,7 @@ static bool put_run(const struct run *run, struct arena *arena, Cloister__Exec__
     out->queue_position = run->state == RUN_QUEUED ? run->place.ahead + 1 : 0;
     out->age_ms = (clock_us() - run->submitted_us) / 1000;
     out->cpu_ms = run->cpu_us / 1000;
+    out->memory_bytes = run->memory_bytes;
     return put_labels(run, arena, out);
 }
 
@@ -282,6 +285,19 @@ static void on_stats(struct rpc_call *call, const uint8_t *bytes, size_t len)
 
 /* ---- Watch ---- */
 
+/* What the runs use is asked for while somebody watches, and at most so often, however many do. */
+static void ask_usage(struct exs *exs)
+{
+    uint64_t now = clock_us();
+    if (now - exs->usage_asked_us < USAGE_EVERY_US)
+        return;
+    exs->usage_asked_us = now;
+    for (const struct run *run = exs->runs; run; run = run->next) {
+        if (run->state == RUN_RUNNING && run->step)
+            step_query(run->step);
+    }
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct node_call *n = container_of(timer, struct node_call, timer);
@@ -295,6 +311,8 @@ static void on_tick(struct loop_timer *timer)
         rpc_call_finish_code(n->call, RPC_UNAVAILABLE, "the service is being shut down");
         return;
     }
+    if (n->runs)
+        ask_usage(n->exs);
     if (!fill_stats(n, &arena, &out) || rpc_call_send(n->call, &out.base) < 0)
         rpc_call_finish_code(n->call, RPC_RESOURCE_EXHAUSTED, "no memory for the answer");
     else

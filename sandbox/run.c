@@ -128,6 +128,7 @@ static void read_stats(struct run *run)
         .cpu_user_us = cg->cpu_user_us,
         .cpu_system_us = cg->cpu_system_us,
         .wall_us = run->started_us ? clock_us() - run->started_us : 0,
+        .memory_bytes = cg->memory_bytes,
         .memory_peak_bytes = cg->memory_peak_bytes,
         .processes_peak = cg->pids_peak > own_processes(run->env)
                               ? cg->pids_peak - own_processes(run->env)

@@ -62,6 +62,20 @@ class Node(ServiceTest):
         call.say(close_stdin=True)
         call.end()
 
+    def test_who_watches_sees_what_a_run_uses(self):
+        code = "x = bytearray(40 << 20)\nwhile True: pass"
+        call = self.client.interact(runtime="python3", files={"a.py": code})
+        watch = self.client.channel.unary_stream("/cloister.exec.v1.Node/Watch",
+                                                 request_serializer=lambda m: m.SerializeToString(),
+                                                 response_deserializer=contract.NodeStats.FromString)
+        seen = []
+        for stats in watch(contract.WatchRequest(interval_ms=200, runs=True), timeout=self.client.timeout):
+            seen += [run for run in stats.runs if run.cpu_ms > 0]
+            if seen and seen[-1].memory_bytes > 40 << 20 and seen[-1].cpu_ms > seen[0].cpu_ms:
+                break
+        self.assertEqual({run.run_id for run in seen}, {call.run.run_id})
+        call.drop()
+
     def test_watch_goes_on_until_the_caller_goes(self):
         watch = self.client.channel.unary_stream("/cloister.exec.v1.Node/Watch",
                                                  request_serializer=lambda m: m.SerializeToString(),
