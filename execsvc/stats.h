@@ -10,6 +10,7 @@
 #include "api/rpc_status.h"
 #include "base/prom.h"
 #include "base/result.h"
+#include "execsvc/blob_store.h"
 #include "execsvc/runtime.h"
 
 #define STATS_WAITS       100
@@ -70,6 +71,7 @@ struct exs_stats {
     size_t n_methods;
     struct stats_reason reasons[STATS_REASONS_MAX]; /* the last one: all others together */
     size_t n_reasons;
+    struct blob_counts blobs; /* the store keeps them */
 };
 
 /** stats_waited() - a run has its permit; @listed: it had to wait for it. */
