@@ -18,6 +18,7 @@ struct rpc_entry {
     void *arg;
 };
 
+struct door;
 struct rpc_listener;
 struct rpc_conns;
 struct rpc_health;
@@ -31,6 +32,10 @@ struct rpc_server {
     struct rpc_entry methods[RPC_METHODS_MAX];
     size_t n_methods;
     struct rpc_listener *listeners;
+    struct door *door; /* NULL: no TCP */
+    struct loop_io door_io;
+    void (*on_door_event)(void *arg, const struct rpc_door_event *event);
+    void *door_arg;
     struct rpc_conns *conns;
     struct rpc_health *health;
     struct rpc_call *calls; /* live ones */
@@ -78,12 +83,16 @@ void rpc_call_end_aside(struct rpc_server *server);
 const struct rpc_entry *rpc_server_find(const struct rpc_server *server, grpc_slice path);
 void rpc_server_call_gone(struct rpc_server *server);
 
-/* rpc_listen.c: connections that we accept ourselves, and who is behind them. */
+/* rpc_conns.c: connections that we accept ourselves, and who is behind them. */
 int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err *err);
 struct rpc_conns *rpc_conns_free(struct rpc_conns *conns);
+/* Both take the descriptor. @line: gRPC's end of a connection of the door. */
+void rpc_conns_take_unix(struct rpc_conns *conns, int accepted);
+void rpc_conns_take_tls(struct rpc_conns *conns, int line, const char *identity);
 /* Return: false when "fd:N" is no connection of ours that is still open. */
 bool rpc_conns_peer(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret);
 void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret);
+/* rpc_listen.c */
 int rpc_listeners_start(struct rpc_server *server, struct err *err);
 void rpc_listeners_stop(struct rpc_server *server);
 void rpc_listeners_free(struct rpc_server *server);

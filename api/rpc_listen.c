@@ -1,14 +1,4 @@
-/*
- * Unix sockets that we accept ourselves.
- *
- * Theory of operation: gRPC's own listener knows no peer credentials, takes over a live socket path
- * and never accepts again after EMFILE. So we bind, accept, read SO_PEERCRED and give the
- * connection to gRPC, which from then on calls it "fd:N"; that number leads back to the
- * credentials. N is reused when gRPC has closed it, and a call of the old connection might still be
- * waiting to be looked at. Therefore (a) connections get descriptor numbers in turn, from a window
- * of their own, so that a number comes back only after thousands of others, and (b) a number is
- * believed only while the socket behind it is the one that was accepted (same inode).
- */
+/* Unix sockets that we accept ourselves, and the door to the network; why so is in rpc_conns.c. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,39 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <grpc/grpc_posix.h>
-#include <grpc/grpc_security.h>
-
+#include "api/rpc_door.h"
 #include "api/rpc_internal.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
 
-#define WINDOW_MAX      16384
 #define ACCEPT_BATCH    16     /* a turn, so that one listener cannot hold the loop */
 #define ACCEPT_PAUSE_US 100000 /* without descriptors or memory */
 #define BACKLOG         512
-
-struct conn {
-    bool open;
-    ino_t inode;
-    struct ucred cred;
-    uint64_t number;
-};
-
-struct rpc_conns {
-    struct rpc_server *server;
-    grpc_server_credentials *creds;
-    int first, cursor, window; /* descriptor numbers [first, first + window) */
-    struct conn *table;        /* of window entries */
-    uint32_t n_open;
-    uint64_t total, refused;
-};
 
 struct rpc_listener {
     struct rpc_listener *next;
@@ -58,145 +28,6 @@ struct rpc_listener {
     int fd, lock_fd;
     char *path; /* ours to unlink; NULL */
 };
-
-/* ---- connections -------------------------------------------------------------------------- */
-
-int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err *err)
-{
-    struct rlimit nofile = {.rlim_cur = 1024};
-    (void)getrlimit(RLIMIT_NOFILE, &nofile);
-    int top = nofile.rlim_cur > 2 * WINDOW_MAX ? 2 * WINDOW_MAX : (int)nofile.rlim_cur;
-    struct rpc_conns *conns = calloc(1, sizeof(*conns));
-    if (conns) {
-        conns->window = top / 2;
-        conns->first = conns->cursor = top - conns->window;
-        conns->table = calloc((size_t)conns->window, sizeof(*conns->table));
-    }
-    if (!conns || !conns->table) {
-        free(conns);
-        return err_set(err, -ENOMEM, "connection table: %m");
-    }
-    conns->server = server;
-    conns->creds = grpc_insecure_server_credentials_create();
-    *ret = conns;
-    return 0;
-}
-
-struct rpc_conns *rpc_conns_free(struct rpc_conns *conns)
-{
-    if (!conns)
-        return NULL;
-    grpc_server_credentials_release(conns->creds);
-    free(conns->table);
-    free(conns);
-    return NULL;
-}
-
-static bool conn_is_open(const struct rpc_conns *conns, int index)
-{
-    const struct conn *conn = &conns->table[index];
-    struct stat st;
-    return conn->open && fstat(conns->first + index, &st) == 0 && S_ISSOCK(st.st_mode) &&
-           st.st_ino == conn->inode;
-}
-
-/* gRPC does not tell when it closes a connection: look. Return: how many of @uid are left. */
-static uint32_t conns_sweep(struct rpc_conns *conns, uid_t uid)
-{
-    uint32_t mine = 0, left = conns->n_open;
-    for (int i = 0; i < conns->window && left > 0; i++) {
-        struct conn *conn = &conns->table[i];
-        if (!conn->open)
-            continue;
-        left--;
-        if (!conn_is_open(conns, i)) {
-            conn->open = false;
-            conns->n_open--;
-        } else if (conn->cred.uid == uid) {
-            mine++;
-        }
-    }
-    return mine;
-}
-
-/* Move @fd to the next number of the window. */
-static int conns_number(struct rpc_conns *conns, int fd)
-{
-    for (int round = 0; round < 2; round++) {
-        int moved = fcntl(fd, F_DUPFD_CLOEXEC, conns->cursor);
-        if (moved >= 0 && moved < conns->first + conns->window) {
-            conns->cursor = moved + 1;
-            if (conns->cursor >= conns->first + conns->window)
-                conns->cursor = conns->first;
-            return moved;
-        }
-        fd_close(moved);
-        conns->cursor = conns->first;
-    }
-    return -EMFILE;
-}
-
-static bool conns_admit(struct rpc_conns *conns, uid_t uid)
-{
-    uint32_t mine = conns_sweep(conns, uid);
-    if (conns->n_open >= conns->server->options.connections_max)
-        return false;
-    return uid == 0 || mine < conns->server->options.connections_per_uid_max;
-}
-
-/* Takes @accepted. */
-static void conns_take(struct rpc_conns *conns, int accepted)
-{
-    AUTO_CLOSE int fd = accepted;
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-    struct stat st;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || fstat(fd, &st) < 0 ||
-        !conns_admit(conns, cred.uid)) {
-        conns->refused++;
-        return;
-    }
-    int numbered = conns_number(conns, fd);
-    if (numbered < 0) {
-        conns->refused++;
-        return;
-    }
-    conns->table[numbered - conns->first] =
-        (struct conn){.open = true, .inode = st.st_ino, .cred = cred, .number = ++conns->total};
-    conns->n_open++;
-    grpc_server_add_channel_from_fd(conns->server->server, numbered, conns->creds);
-}
-
-bool rpc_conns_peer(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret)
-{
-    if (strncmp(peer_text, "fd:", 3) != 0)
-        return false;
-    char *end;
-    long fd = strtol(peer_text + 3, &end, 10);
-    if (end == peer_text + 3 || *end || fd < conns->first || fd >= conns->first + conns->window)
-        return false;
-    int index = (int)fd - conns->first;
-    if (!conn_is_open(conns, index))
-        return false;
-    const struct conn *conn = &conns->table[index];
-    *ret = (struct rpc_peer){
-        .transport = RPC_TRANSPORT_UNIX,
-        .uid = conn->cred.uid,
-        .gid = conn->cred.gid,
-        .pid = conn->cred.pid,
-        .connection = conn->number,
-    };
-    snprintf(ret->identity, sizeof(ret->identity), "uid:%u", (unsigned)conn->cred.uid);
-    return true;
-}
-
-void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret)
-{
-    conns_sweep(conns, 0);
-    ret->connections = conns->n_open;
-    ret->connections_total = conns->total;
-    ret->connections_refused = conns->refused;
-}
 
 /* ---- listeners ---------------------------------------------------------------------------- */
 
@@ -221,7 +52,7 @@ static void on_connect(struct loop_io *io, uint32_t events)
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            conns_take(listener->server->conns, fd);
+            rpc_conns_take_unix(listener->server->conns, fd);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED)
@@ -377,6 +208,40 @@ int rpc_server_listen_fd(struct rpc_server *server, int fd, struct err *err)
     return 0;
 }
 
+static void on_door(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    struct rpc_server *server = container_of(io, struct rpc_server, door_io);
+    struct door_news news;
+    while (door_next(server->door, &news)) {
+        if (news.kind == DOOR_ARRIVAL)
+            rpc_conns_take_tls(server->conns, news.fd, news.identity);
+        else if (server->on_door_event)
+            server->on_door_event(server->door_arg, &news.event);
+    }
+}
+
+int rpc_server_listen_tls(struct rpc_server *server, const struct rpc_tls_options *options,
+                          struct err *err)
+{
+    if (server->door)
+        return err_set(err, -EEXIST, "the server listens on TCP already");
+    server->on_door_event = options->on_event;
+    server->door_arg = options->arg;
+    return door_new(options, &server->door, err);
+}
+
+uint16_t rpc_server_tls_port(const struct rpc_server *server)
+{
+    return server->door ? door_port(server->door) : 0;
+}
+
+void rpc_server_tls_reload(struct rpc_server *server)
+{
+    if (server->door)
+        door_reload(server->door);
+}
+
 int rpc_listeners_start(struct rpc_server *server, struct err *err)
 {
     for (struct rpc_listener *l = server->listeners; l; l = l->next) {
@@ -384,11 +249,17 @@ int rpc_listeners_start(struct rpc_server *server, struct err *err)
         if (rc < 0)
             return rc;
     }
-    return 0;
+    if (!server->door)
+        return 0;
+    int rc =
+        loop_io_add(server->loop, &server->door_io, door_fd(server->door), EPOLLIN, on_door, err);
+    return rc < 0 ? rc : door_start(server->door, err);
 }
 
 void rpc_listeners_stop(struct rpc_server *server)
 {
+    if (server->door)
+        door_stop(server->door);
     for (struct rpc_listener *l = server->listeners; l; l = l->next) {
         loop_io_remove(&l->io);
         loop_timer_cancel(&l->pause);
@@ -401,6 +272,8 @@ void rpc_listeners_stop(struct rpc_server *server)
 
 void rpc_listeners_free(struct rpc_server *server)
 {
+    loop_io_remove(&server->door_io);
+    server->door = door_free(server->door);
     while (server->listeners) {
         struct rpc_listener *next = server->listeners->next;
         listener_free(server->listeners);

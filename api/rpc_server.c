@@ -7,6 +7,7 @@
 
 #include <grpc/grpc_security.h>
 
+#include "api/rpc_door.h"
 #include "api/rpc_internal.h"
 #include "base/err.h"
 
@@ -218,4 +219,6 @@ void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *
 {
     *ret = (struct rpc_server_stats){.calls = server->n_calls, .calls_total = server->calls_total};
     rpc_conns_stats(server->conns, ret);
+    if (server->door)
+        door_counts(server->door, &ret->door);
 }

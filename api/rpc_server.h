@@ -68,11 +68,12 @@ struct rpc_peer {
 
 struct rpc_server_options {
     uint32_t streams_per_connection_max; /* 0: 100 */
-    uint32_t connections_max;         /* 0: 256, over all listeners that we accept for ourselves */
-    uint32_t connections_per_uid_max; /* 0: 64; root is not counted */
-    uint32_t calls_max;               /* 0: 4096 live calls; beyond it RESOURCE_EXHAUSTED */
-    size_t memory_quota_bytes;        /* 0: 96 MiB, of gRPC's own buffers */
-    bool reflection;                  /* answer grpc.reflection.v1 and v1alpha */
+    uint32_t connections_max;            /* 0: 256, on unix sockets */
+    uint32_t connections_per_uid_max;    /* 0: 64; root is not counted */
+    bool admit_self;    /* connections from this process (a watchdog's) are beyond the limits */
+    uint32_t calls_max; /* 0: 4096 live calls; beyond it RESOURCE_EXHAUSTED */
+    size_t memory_quota_bytes; /* 0: 96 MiB, of gRPC's own buffers */
+    bool reflection;           /* answer grpc.reflection.v1 and v1alpha */
     /* A call has its status: @path as of its method (the same pointer), NULL for none of ours;
      * CANCELLED when its client went away before there was one. May be NULL. */
     void (*on_answered)(void *arg, const char *path, const struct rpc_status *status);
@@ -109,6 +110,50 @@ int rpc_server_listen_unix(struct rpc_server *server, const struct rpc_unix_opti
  * activation); ownership moves in. */
 int rpc_server_listen_fd(struct rpc_server *server, int fd, struct err *err);
 
+/* What happens at the door to the network, for a log line. At most a few a second are told. */
+enum rpc_door_event_kind {
+    RPC_DOOR_REFUSED,      /* the handshake, the name or a limit */
+    RPC_DOOR_ABUSE,        /* a known peer did what no client of gRPC does; it is disconnected */
+    RPC_DOOR_RELOADED,     /* the certificates have changed */
+    RPC_DOOR_RELOAD_FAILED /* and are no good: those from before stay */
+};
+
+struct rpc_door_event {
+    enum rpc_door_event_kind kind;
+    char address[64];   /* the peer's, or "" */
+    char identity[256]; /* or "" */
+    char words[256];
+};
+
+struct rpc_tls_options {
+    const char *listen;                        /* "127.0.0.1:7443", "[::1]:7443"; port 0: any */
+    const char *certificate, *key, *client_ca; /* PEM files, see rpc_tls.h */
+    const char *const *allowed;                /* identities: "dns:NAME", "uri:URI" */
+    size_t n_allowed;
+    uint32_t connections_max;                                        /* 0: 256 */
+    uint32_t connections_per_identity_max;                           /* 0: 64 */
+    uint32_t handshake_ms;                                           /* 0: 10000 */
+    void (*on_event)(void *arg, const struct rpc_door_event *event); /* may be NULL */
+    void *arg;
+};
+
+/**
+ * rpc_server_listen_tls() - TCP, only with mutual TLS 1.3; bind now, accept after
+ * rpc_server_start()
+ *
+ * Once per server. Everything is copied. The peer's identity is the name of its certificate that is
+ * on the list. Certificates are looked at again when somebody connects, at most once a second.
+ */
+int rpc_server_listen_tls(struct rpc_server *server, const struct rpc_tls_options *options,
+                          struct err *err);
+/** rpc_server_tls_port() - where it listens; 0: nowhere. */
+uint16_t rpc_server_tls_port(const struct rpc_server *server);
+/** rpc_server_tls_reload() - look at the certificates now. */
+void rpc_server_tls_reload(struct rpc_server *server);
+/** rpc_tls_address_check(), rpc_tls_identity_ok() - of a configuration. */
+int rpc_tls_address_check(const char *listen, struct err *err);
+bool rpc_tls_identity_ok(const char *identity);
+
 int rpc_server_start(struct rpc_server *server, struct err *err);
 
 /** rpc_server_health() - what grpc.health.v1 says of @service ("" for the whole). Starts as
@@ -124,12 +169,21 @@ void rpc_server_drain(struct rpc_server *server, void (*on_drained)(void *arg), 
  */
 void rpc_server_cancel_all(struct rpc_server *server);
 
+struct rpc_door_counts {
+    uint32_t connections; /* open now, with a known identity */
+    uint64_t accepted, admitted;
+    uint64_t handshakes_failed, identities_refused, limits_refused;
+    uint64_t abuses; /* known peers that were disconnected */
+    uint64_t reloads, reloads_failed;
+};
+
 struct rpc_server_stats {
     uint32_t connections; /* accepted by us and not known to be closed */
     uint32_t calls;       /* live */
     uint64_t calls_total;
     uint64_t connections_total;
     uint64_t connections_refused;
+    struct rpc_door_counts door; /* all 0 without rpc_server_listen_tls() */
 };
 void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *ret);
 

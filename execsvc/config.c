@@ -4,15 +4,18 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "api/rpc_server.h"
 #include "base/config.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "execsvc/metrics_http.h"
+#include "execsvc/tls.h"
 
 #define CONFIG_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define SOCKET_PATH_MAX  107
@@ -42,6 +45,14 @@ const struct exs_key exs_keys[] = {
     KEY(streams_max, KEY_COUNT, 1, 65536),
     KEY(reflection, KEY_BOOL, 0, 0),
     KEY(metrics, KEY_TEXT, 0, 0),
+    KEY(tls_listen, KEY_TEXT, 0, 0),
+    KEY(tls_certificate, KEY_TEXT, 0, 0),
+    KEY(tls_key, KEY_TEXT, 0, 0),
+    KEY(tls_client_ca, KEY_TEXT, 0, 0),
+    KEY(tls_allowed, KEY_TEXT, 0, 0),
+    KEY(tls_connections_max, KEY_COUNT, 1, 16384),
+    KEY(tls_connections_per_identity_max, KEY_COUNT, 1, 16384),
+    KEY_MS(tls_handshake, 100, 60000),
 };
 const size_t exs_keys_count = sizeof(exs_keys) / sizeof(exs_keys[0]);
 
@@ -61,6 +72,14 @@ void exs_config_init(struct exs_config *config)
         .streams_max = 100,
         .reflection = true,
         .metrics = "127.0.0.1:9465",
+        .tls_listen = "",
+        .tls_certificate = "",
+        .tls_key = "",
+        .tls_client_ca = "",
+        .tls_allowed = "",
+        .tls_connections_max = 256,
+        .tls_connections_per_identity_max = 64,
+        .tls_handshake_ms = 10000,
     };
     arena_init(&config->arena, CONFIG_BYTES_MAX);
     struct err err = {0};
@@ -148,7 +167,14 @@ static int limit_set(struct exs_config *config, const char *key, const char *val
     return limit_parse((enum limit_id)id, value, &config->limits.v[id], err);
 }
 
-/* "user:NAME" becomes "uid:N": what the socket tells is a number. */
+static bool is_number_after(const char *name, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return strncmp(name, prefix, len) == 0 && name[len] &&
+           !name[len + strspn(name + len, "0123456789")];
+}
+
+/* "user:NAME" becomes "uid:N", "group:NAME" "gid:N": what the socket tells are numbers. */
 static int identity_id(struct exs_config *config, const char *name, const char **ret,
                        struct err *err)
 {
@@ -159,9 +185,18 @@ static int identity_id(struct exs_config *config, const char *name, const char *
             return err_set(err, -ENOENT, "there is no user '%.64s'", name + 5);
         snprintf(text, sizeof(text), "uid:%lu", (unsigned long)user->pw_uid);
         name = text;
-    } else if (strncmp(name, "uid:", 4) != 0 || !name[4] ||
-               name[4 + strspn(name + 4, "0123456789")]) {
-        return err_set(err, -EINVAL, "an identity is uid:NUMBER or user:NAME, not '%.64s'", name);
+    } else if (strncmp(name, "group:", 6) == 0) {
+        const struct group *group = getgrnam(name + 6);
+        if (!group)
+            return err_set(err, -ENOENT, "there is no group '%.64s'", name + 6);
+        snprintf(text, sizeof(text), "gid:%lu", (unsigned long)group->gr_gid);
+        name = text;
+    } else if (!rpc_tls_identity_ok(name) && !is_number_after(name, "uid:") &&
+               !is_number_after(name, "gid:")) {
+        return err_set(err, -EINVAL,
+                       "an identity is uid:NUMBER, user:NAME, gid:NUMBER, group:NAME, dns:NAME or "
+                       "uri:URI, not '%.64s'",
+                       name);
     }
     return set_text(config, ret, name, err);
 }
@@ -298,5 +333,7 @@ int exs_config_finish(struct exs_config *config, struct err *err)
         return err_set(err, -EINVAL, "log_level: debug, info, warn or error, not '%.32s'",
                        config->log_level);
     int r = metrics_http_address(config->metrics, err);
+    if (r == 0)
+        r = tls_config_finish(config, err);
     return r < 0 ? r : runtimes_check(&config->runtimes, err);
 }

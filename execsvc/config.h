@@ -10,8 +10,8 @@
  *                     (MEMORY_LIMIT_MB ...); never above the spawner's ceilings
  *   [environment]     variables of every run
  *   [runtime "NAME"]  runtime.h
- *   [identity "ID"]   ID is uid:1000 or user:NAME; act_for = PREFIX: which `cloister-subject`s it
- * may name ("*": any)
+ *   [identity "ID"]   ID is uid:1000, user:NAME, or a name of tls_allowed; act_for = PREFIX: which
+ *                     `cloister-subject`s it may name ("*": any)
  */
 
 #include <stdbool.h>
@@ -27,7 +27,7 @@ struct err;
 #define CONFIG_IDENTITIES_MAX 64
 
 struct exs_identity {
-    const char *id;      /* "uid:1000" */
+    const char *id;      /* "uid:1000", "dns:gateway.example", "uri:spiffe://..." */
     const char *act_for; /* prefix of subjects; "": none; "*": any */
 };
 
@@ -43,6 +43,11 @@ struct exs_config {
     uint64_t drain_ms;      /* how long running ones may go on after SIGTERM */
     uint64_t stall_ms;      /* how long a sandbox waits for its client to take files */
     uint64_t connections_max, connections_per_uid_max, streams_max;
+    const char *tls_listen;                                /* "ADDRESS:PORT"; "": no TCP */
+    const char *tls_certificate, *tls_key, *tls_client_ca; /* paths */
+    const char *tls_allowed;                               /* as set: identities, in one line */
+    struct words tls_identities;                           /* the same, one by one */
+    uint64_t tls_connections_max, tls_connections_per_identity_max, tls_handshake_ms;
     bool reflection;
     const char *metrics;  /* "off", or the loopback ADDRESS:PORT of GET /metrics */
     struct limits limits; /* 0: the spawner's default */

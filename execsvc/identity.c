@@ -9,17 +9,23 @@
 
 #define SUBJECT_MAX 128
 
-int identity_may_act(const struct exs_config *config, const char *id, const char *subject,
-                     size_t len)
+static int prefix_allows(const char *prefix, const char *subject, size_t len)
 {
+    size_t n = strlen(prefix);
+    return strcmp(prefix, "*") == 0 || (n > 0 && n <= len && memcmp(subject, prefix, n) == 0);
+}
+
+int identity_may_act(const struct exs_config *config, const struct rpc_peer *peer,
+                     const char *subject, size_t len)
+{
+    char group[32] = "";
+    if (peer->transport == RPC_TRANSPORT_UNIX)
+        snprintf(group, sizeof(group), "gid:%u", (unsigned)peer->gid);
     for (size_t i = 0; i < config->n_identities; i++) {
-        const char *prefix = config->identities[i].act_for;
-        if (strcmp(config->identities[i].id, id) != 0)
-            continue;
-        if (strcmp(prefix, "*") == 0)
+        const char *id = config->identities[i].id;
+        if ((strcmp(id, peer->identity) == 0 || strcmp(id, group) == 0) &&
+            prefix_allows(config->identities[i].act_for, subject, len))
             return 1;
-        size_t n = strlen(prefix);
-        return n > 0 && n <= len && memcmp(subject, prefix, n) == 0;
     }
     return 0;
 }
@@ -55,7 +61,7 @@ int identity_tenant(const struct exs_config *config, const struct rpc_call *call
         rpc_status_field(status, "cloister-subject");
         return -EINVAL;
     }
-    if (!identity_may_act(config, peer->identity, subject, len)) {
+    if (!identity_may_act(config, peer, subject, len)) {
         rpc_status_set(status, RPC_PERMISSION_DENIED, "MAY_NOT_ACT_FOR",
                        "%s may not act for this subject: the operator allows it with act_for",
                        peer->identity);

@@ -7,6 +7,7 @@
 
 struct exs_config;
 struct rpc_call;
+struct rpc_peer;
 struct rpc_status;
 
 /**
@@ -16,6 +17,7 @@ struct rpc_status;
 int identity_tenant(const struct exs_config *config, const struct rpc_call *call, char *tenant,
                     struct rpc_status *status);
 
-/** identity_may_act() - @subject begins with the prefix that @id was given. Pure. */
-int identity_may_act(const struct exs_config *config, const char *id, const char *subject,
-                     size_t len);
+/** identity_may_act() - @subject begins with the prefix that @peer's name, or the group of his
+ * process on a unix socket, was given. Pure. */
+int identity_may_act(const struct exs_config *config, const struct rpc_peer *peer,
+                     const char *subject, size_t len);

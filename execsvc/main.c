@@ -26,6 +26,7 @@
 #include "execsvc/probe.h"
 #include "execsvc/services.h"
 #include "execsvc/spawner.h"
+#include "execsvc/tls.h"
 
 #define SPAWN_FD_VARIABLE "CLOISTER_SPAWN_FD"
 #define NODE_EVERY_US     UINT64_C(2000000)
@@ -121,8 +122,10 @@ static void on_drain_tick(struct loop_timer *timer)
 static void on_signal(struct loop *loop, int signo, void *arg)
 {
     (void)arg;
-    if (signo == SIGHUP)
+    if (signo == SIGHUP) {
+        rpc_server_tls_reload(exs.rpc);
         return;
+    }
     if (exs.draining) {
         drain_until_us = 0; /* asked twice: now */
         return;
@@ -210,6 +213,8 @@ static int open_server(gid_t group, struct err *err)
         r = service_node_add(&exs, err);
     if (r == 0)
         r = rpc_server_listen_unix(exs.rpc, &listen, err);
+    if (r == 0)
+        r = tls_open(&exs, err);
     return r < 0 ? r : rpc_server_start(exs.rpc, err);
 }
 

@@ -102,6 +102,9 @@ static void mistakes_are_named_with_their_line(void **state)
         {"[runtime \"x\"]\ncolour = red\n", "colour"},
         {"[identity \"bob\"]\nact_for = x\n", "identity"},
         {"[identity \"uid:1\"]\nact = x\n", "act"},
+        {"[identity \"dns:*.x\"]\nact_for = x\n", "identity"},
+        {"[identity \"gid:\"]\nact_for = x\n", "identity"},
+        {"[identity \"group:no such group\"]\nact_for = x\n", "group"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct err err = {0};
@@ -121,6 +124,9 @@ static void what_does_not_fit_together_is_refused_at_the_end(void **state)
         "[runtime \"x\"]\ncommand = /x\ncompile = /cc {entry}\n",
         "[execsvc]\nsocket = relative\n",
         "[execsvc]\nlog_level = loud\n",
+        "[execsvc]\ntls_listen = 127.0.0.1:7443\n",
+        "[execsvc]\ntls_allowed = gateway.example\n",
+        "[identity \"dns:gateway.example\"]\nact_for = *\n",
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct err err = {0};

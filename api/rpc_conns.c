@@ -1,0 +1,202 @@
+/*
+ * Connections that gRPC got from us, and who is behind them.
+ *
+ * Theory of operation: gRPC's own listener knows no peer credentials, takes over a live socket path
+ * and never accepts again after EMFILE. So rpc_listen.c and rpc_door.c accept; here the connection
+ * is given to gRPC, which from then on calls it "fd:N"; that number leads back to the peer. N is
+ * reused when gRPC has closed it, and a call of the old connection might still be waiting to be
+ * looked at. Therefore (a) connections get descriptor numbers in turn, from a window of their own,
+ * so that a number comes back only after thousands of others, and (b) a number is believed only
+ * while the socket behind it is the one that was accepted (same inode).
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
+
+#include "api/rpc_internal.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#define WINDOW_MAX 16384
+
+struct conn {
+    bool open;
+    ino_t inode;
+    struct rpc_peer peer;
+};
+
+struct rpc_conns {
+    struct rpc_server *server;
+    grpc_server_credentials *creds;
+    int first, cursor, window; /* descriptor numbers [first, first + window) */
+    struct conn *table;        /* of window entries */
+    uint32_t n_open, n_unix;
+    uint64_t total, refused;
+};
+
+int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err *err)
+{
+    struct rlimit nofile = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &nofile);
+    int top = nofile.rlim_cur > 2 * WINDOW_MAX ? 2 * WINDOW_MAX : (int)nofile.rlim_cur;
+    struct rpc_conns *conns = calloc(1, sizeof(*conns));
+    if (conns) {
+        conns->window = top / 2;
+        conns->first = conns->cursor = top - conns->window;
+        conns->table = calloc((size_t)conns->window, sizeof(*conns->table));
+    }
+    if (!conns || !conns->table) {
+        free(conns);
+        return err_set(err, -ENOMEM, "connection table: %m");
+    }
+    conns->server = server;
+    conns->creds = grpc_insecure_server_credentials_create();
+    *ret = conns;
+    return 0;
+}
+
+struct rpc_conns *rpc_conns_free(struct rpc_conns *conns)
+{
+    if (!conns)
+        return NULL;
+    grpc_server_credentials_release(conns->creds);
+    free(conns->table);
+    free(conns);
+    return NULL;
+}
+
+static bool conn_is_open(const struct rpc_conns *conns, int index)
+{
+    const struct conn *conn = &conns->table[index];
+    struct stat st;
+    return conn->open && fstat(conns->first + index, &st) == 0 && S_ISSOCK(st.st_mode) &&
+           st.st_ino == conn->inode;
+}
+
+/* gRPC does not tell when it closes a connection: look. Return: how many of @uid are left on unix
+ * sockets. */
+static uint32_t conns_sweep(struct rpc_conns *conns, uid_t uid)
+{
+    uint32_t mine = 0, left = conns->n_open;
+    for (int i = 0; i < conns->window && left > 0; i++) {
+        struct conn *conn = &conns->table[i];
+        if (!conn->open)
+            continue;
+        left--;
+        if (!conn_is_open(conns, i)) {
+            conn->open = false;
+            conns->n_open--;
+            conns->n_unix -= conn->peer.transport == RPC_TRANSPORT_UNIX;
+        } else if (conn->peer.transport == RPC_TRANSPORT_UNIX && conn->peer.uid == uid) {
+            mine++;
+        }
+    }
+    return mine;
+}
+
+/* Move @fd to the next number of the window. */
+static int conns_number(struct rpc_conns *conns, int fd)
+{
+    for (int round = 0; round < 2; round++) {
+        int moved = fcntl(fd, F_DUPFD_CLOEXEC, conns->cursor);
+        if (moved >= 0 && moved < conns->first + conns->window) {
+            conns->cursor = moved + 1;
+            if (conns->cursor >= conns->first + conns->window)
+                conns->cursor = conns->first;
+            return moved;
+        }
+        fd_close(moved);
+        conns->cursor = conns->first;
+    }
+    return -EMFILE;
+}
+
+/* Our own connections (the watchdog's) are let in always: they are what finds out that nobody is.
+ */
+static bool conns_admit(struct rpc_conns *conns, const struct ucred *cred)
+{
+    uint32_t mine = conns_sweep(conns, cred->uid);
+    if (conns->server->options.admit_self && cred->pid == getpid())
+        return true;
+    if (conns->n_unix >= conns->server->options.connections_max)
+        return false;
+    return cred->uid == 0 || mine < conns->server->options.connections_per_uid_max;
+}
+
+/* Takes @accepted. */
+static void conns_take(struct rpc_conns *conns, int accepted, const struct rpc_peer *peer)
+{
+    AUTO_CLOSE int fd = accepted;
+    struct stat st;
+    int numbered = fstat(fd, &st) < 0 ? -errno : conns_number(conns, fd);
+    if (numbered < 0) {
+        conns->refused++;
+        return;
+    }
+    struct conn *conn = &conns->table[numbered - conns->first];
+    *conn = (struct conn){.open = true, .inode = st.st_ino, .peer = *peer};
+    conn->peer.connection = ++conns->total;
+    conns->n_open++;
+    conns->n_unix += peer->transport == RPC_TRANSPORT_UNIX;
+    grpc_server_add_channel_from_fd(conns->server->server, numbered, conns->creds);
+}
+
+void rpc_conns_take_unix(struct rpc_conns *conns, int accepted)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+    if (getsockopt(accepted, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
+        !conns_admit(conns, &cred)) {
+        conns->refused++;
+        fd_close(accepted);
+        return;
+    }
+    struct rpc_peer peer = {.transport = RPC_TRANSPORT_UNIX,
+                            .uid = cred.uid,
+                            .gid = cred.gid,
+                            .pid = cred.pid};
+    snprintf(peer.identity, sizeof(peer.identity), "uid:%u", (unsigned)cred.uid);
+    conns_take(conns, accepted, &peer);
+}
+
+void rpc_conns_take_tls(struct rpc_conns *conns, int line, const char *identity)
+{
+    struct rpc_peer peer = {.transport = RPC_TRANSPORT_TLS,
+                            .uid = (uid_t)-1,
+                            .gid = (gid_t)-1,
+                            .pid = -1};
+    snprintf(peer.identity, sizeof(peer.identity), "%s", identity);
+    conns_take(conns, line, &peer);
+}
+
+bool rpc_conns_peer(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret)
+{
+    if (strncmp(peer_text, "fd:", 3) != 0)
+        return false;
+    char *end;
+    long fd = strtol(peer_text + 3, &end, 10);
+    if (end == peer_text + 3 || *end || fd < conns->first || fd >= conns->first + conns->window)
+        return false;
+    int index = (int)fd - conns->first;
+    if (!conn_is_open(conns, index))
+        return false;
+    *ret = conns->table[index].peer;
+    return true;
+}
+
+void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret)
+{
+    conns_sweep(conns, 0);
+    ret->connections = conns->n_open;
+    ret->connections_total = conns->total;
+    ret->connections_refused = conns->refused;
+}
