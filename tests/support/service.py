@@ -77,13 +77,15 @@ class Service:
             lines += [f"[{section}]", *(f"{key} = {value}" for key, value in values.items())]
         self.config.write_text("\n".join(lines) + "\n" + text)
         self.process = None
+        self.before_exec = None  # called in the child that becomes the spawner
 
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("CLOISTER_")}
         env.update(self.env)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([BUILD / "bin" / "cloister-spawner", "--config", self.config], stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL, env=env, start_new_session=True)
+                                            stderr=log, stdin=subprocess.DEVNULL, env=env, start_new_session=True,
+                                            preexec_fn=self.before_exec)
         self.wait_ready()
         return self
 
