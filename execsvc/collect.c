@@ -135,6 +135,8 @@ static const char *why_not(const struct collect *c, const struct files_out_event
      * their sake. */
     if (c->listed + file->path_len > COLLECT_LISTED_MAX / 2)
         return "too many files";
+    if (c->rules.room && !c->rules.room(c->rules.room_arg, file->size, file->path_len))
+        return "no room to keep it";
     return NULL;
 }
 

@@ -29,6 +29,9 @@ struct collect_rules {
     size_t n_patterns;
     uint32_t max_files;
     uint64_t max_bytes;
+    /* Is there room to keep a file of this size? NULL: always. */
+    bool (*room)(void *arg, uint64_t size, size_t path_len);
+    void *room_arg;
 };
 
 struct collect_file {

@@ -108,6 +108,13 @@ bool replay_read(const struct replay *replay, uint64_t *position, struct replay_
     return true;
 }
 
+void replay_forget(struct replay *replay, uint64_t position)
+{
+    assert(position <= replay->end);
+    if (position > replay->oldest)
+        replay->oldest = position;
+}
+
 uint64_t replay_unread(const struct replay *replay, uint64_t position)
 {
     if (position < replay->oldest)

@@ -38,5 +38,8 @@ int replay_add(struct replay *replay, int stream, uint64_t offset, const void *b
 bool replay_read(const struct replay *replay, uint64_t *position, struct replay_record *ret,
                  uint8_t *bytes);
 
+/** replay_forget() - what stands before @position is not needed again. */
+void replay_forget(struct replay *replay, uint64_t position);
+
 /** replay_unread() - bytes (headers included) between @position and the end. */
 uint64_t replay_unread(const struct replay *replay, uint64_t position);
