@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/model.h"
 #include "api/rpc_server.h"
 #include "base/config.h"
 #include "base/err.h"
@@ -40,6 +41,11 @@ const struct exs_key exs_keys[] = {
     KEY(memory_budget, KEY_SIZE, 0, UINT64_MAX),
     KEY_MS(drain, 0, 3600000),
     KEY_MS(stall, 100, 3600000),
+    KEY_MS(detach_grace_max, 0, MODEL_DETACH_MS_MAX),
+    KEY(detached_max, KEY_COUNT, 1, 100000),
+    KEY(detached_per_tenant, KEY_COUNT, 1, 100000),
+    KEY(detached_bytes, KEY_SIZE, 1u << 20, UINT64_C(64) << 30),
+    KEY(detached_bytes_per_tenant, KEY_SIZE, 1u << 20, UINT64_C(64) << 30),
     KEY(connections_max, KEY_COUNT, 1, 65536),
     KEY(connections_per_uid_max, KEY_COUNT, 1, 65536),
     KEY(streams_max, KEY_COUNT, 1, 65536),
@@ -67,6 +73,11 @@ void exs_config_init(struct exs_config *config)
         .queue_per_tenant = 4,
         .drain_ms = 30000,
         .stall_ms = 60000,
+        .detach_grace_max_ms = MODEL_DETACH_MS_MAX,
+        .detached_max = 1000,
+        .detached_per_tenant = 32,
+        .detached_bytes = UINT64_C(128) << 20,
+        .detached_bytes_per_tenant = UINT64_C(32) << 20,
         .connections_max = 256,
         .connections_per_uid_max = 64,
         .streams_max = 100,
@@ -110,8 +121,13 @@ static int parse_number(const struct exs_key *key, const char *value, uint64_t *
 {
     unsigned long count = 0;
     int r = 0;
-    if (key->kind == KEY_SIZE)
-        return size_parse(value, ret, err);
+    if (key->kind == KEY_SIZE) {
+        r = size_parse(value, ret, err);
+        if (r == 0 && (*ret < key->min || *ret > key->max))
+            return err_set(err, -ERANGE, "%lu to %lu bytes", (unsigned long)key->min,
+                           (unsigned long)key->max);
+        return r;
+    }
     if (key->kind == KEY_COUNT) {
         r = config_u64(value, key->min, key->max, &count, err);
         *ret = count;

@@ -42,6 +42,11 @@ struct exs_config {
     uint64_t memory_budget; /* bytes of all runs' limits together; 0: no budget */
     uint64_t drain_ms;      /* how long running ones may go on after SIGTERM */
     uint64_t stall_ms;      /* how long a sandbox waits for its client to take files */
+    /* Runs that may outlive their connection: the longest grace, how many (results that wait to be
+     * fetched included), and bytes of kept results. */
+    uint64_t detach_grace_max_ms;
+    uint64_t detached_max, detached_per_tenant;
+    uint64_t detached_bytes, detached_bytes_per_tenant;
     uint64_t connections_max, connections_per_uid_max, streams_max;
     const char *tls_listen;                                /* "ADDRESS:PORT"; "": no TCP */
     const char *tls_certificate, *tls_key, *tls_client_ca; /* paths */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "execsvc/run.h"
+#include "execsvc/run_keep.h"
 #include "execsvc/spawner.h"
 
 #define PLACES_EVERY_US UINT64_C(500000)
@@ -16,7 +17,8 @@ int exs_admission(struct exs *exs, struct err *err)
         .queue_per_tenant = (uint32_t)exs->config->queue_per_tenant,
         .memory_budget_bytes = exs->config->memory_budget,
     };
-    return adm_new(&config, &exs->adm, err);
+    int r = adm_new(&config, &exs->adm, err);
+    return r < 0 ? r : run_keep_table(exs, err);
 }
 
 static void tell_place(struct adm_ticket *ticket, void *arg)
@@ -71,6 +73,24 @@ void exs_drain(struct exs *exs)
     for (struct run *run = exs->runs, *next; run; run = next) {
         next = run->next;
         run_on_drain(run, exs->config->drain_ms);
+    }
+}
+
+bool exs_has_work(const struct exs *exs)
+{
+    for (const struct run *run = exs->runs; run; run = run->next)
+        if (run->state != RUN_ENDED || run->listener)
+            return true;
+    return false;
+}
+
+void exs_close(struct exs *exs)
+{
+    exs->closing = true;
+    for (struct run *run = exs->runs, *next; run; run = next) {
+        next = run->next;
+        if (!run->listener)
+            run_abandon(run);
     }
 }
 

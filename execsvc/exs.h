@@ -15,6 +15,7 @@
 
 struct err;
 struct metrics_http;
+struct keep_table;
 struct probe;
 struct rpc_server;
 struct run;
@@ -27,6 +28,7 @@ struct exs {
     struct rpc_server *rpc;
     struct metrics_http *metrics; /* NULL: off */
     struct adm *adm;
+    struct keep_table *keeps;         /* runs that may outlive their connection */
     struct limits defaults, ceilings; /* of a run; the spawner's, and what the operator set */
     struct exs_stats stats;
     struct spawn_node_stats node; /* as last heard */
@@ -37,10 +39,12 @@ struct exs {
     struct loop_timer node_timer;
     uint64_t usage_asked_us; /* of all running runs, for those who watch */
     bool ready, draining, lost;
+    bool closing; /* the drain is at its end: nothing outlives its connection any more */
     bool scheduling, schedule_again;
 };
 
-/** exs_admission() - make the queue, once the spawner has said how many slots it has. */
+/** exs_admission() - make the queue and the table of kept runs, once the spawner has said how many
+ * slots it has. */
 int exs_admission(struct exs *exs, struct err *err);
 
 /** exs_schedule() - start what may start. After everything that frees a permit or adds a run. */
@@ -51,6 +55,11 @@ void exs_check_stalls(struct exs *exs);
 
 /** exs_drain() - SIGTERM: those who wait are told to go elsewhere, those who run that it ends. */
 void exs_drain(struct exs *exs);
+
+/** exs_has_work() - something runs or waits, or somebody listens. */
+bool exs_has_work(const struct exs *exs);
+/** exs_close() - the drain is at its end. */
+void exs_close(struct exs *exs);
 
 /** exs_forget_runs() - at the very end, with server and spawner gone: free those whose end nobody
  * will tell. */

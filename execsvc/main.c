@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "execsvc/exs.h"
 #include "execsvc/guard.h"
+#include "execsvc/keep.h"
 #include "execsvc/metrics_http.h"
 #include "execsvc/options.h"
 #include "execsvc/probe.h"
@@ -111,10 +112,11 @@ static int connect_spawner(struct err *err)
 static void on_drain_tick(struct loop_timer *timer)
 {
     uint64_t now = clock_us();
-    if (exs.n_runs > 0 && now < drain_until_us) {
+    if (exs_has_work(&exs) && now < drain_until_us) {
         loop_timer_set(exs.loop, timer, now + DRAIN_EVERY_US, on_drain_tick);
         return;
     }
+    exs_close(&exs);
     rpc_server_drain(exs.rpc, on_drained, NULL);
     rpc_server_cancel_all(exs.rpc);
 }
@@ -260,6 +262,7 @@ static void tear_down(void)
     exs.spawner = spawner_free(exs.spawner);
     probe_stop(&exs);
     exs_forget_runs(&exs);
+    exs.keeps = keep_free(exs.keeps);
     exs.adm = adm_free(exs.adm);
     exs.loop = loop_free(exs.loop);
     exs_config_done(&config);

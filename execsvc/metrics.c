@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/prom.h"
 #include "execsvc/exs.h"
+#include "execsvc/keep.h"
 #include "execsvc/run.h"
 #include "execsvc/spawner.h"
 
@@ -18,6 +19,14 @@ static const struct {
     {"execsvc_runs_accepted_total", "", "Runs taken in", offsetof(struct exs_stats, runs_total)},
     {"execsvc_output_dropped_bytes_total", "", "Output beyond its limit, read and not kept",
      offsetof(struct exs_stats, dropped_bytes)},
+    {"execsvc_runs_detached_total", "", "Runs that went on when their caller's call ended",
+     offsetof(struct exs_stats, detached)},
+    {"execsvc_runs_attached_total", "", "Callers that came back to a run",
+     offsetof(struct exs_stats, attached)},
+    {"execsvc_runs_expired_total", "", "Runs that were ended because nobody came back in time",
+     offsetof(struct exs_stats, detach_expired)},
+    {"execsvc_results_evicted_total", "", "Results forgotten before their grace was over",
+     offsetof(struct exs_stats, detach_evicted)},
 };
 
 static const char *const classes[STATS_CLASSES] = {
@@ -89,11 +98,26 @@ static void write_active(const struct exs *exs, FILE *out)
                                         [RUN_ENDED] = "state=\"ended\""};
     uint64_t n[sizeof(names) / sizeof(names[0])] = {0};
     for (const struct run *run = exs->runs; run; run = run->next)
-        n[run->state]++;
+        n[run->state] += run->state != RUN_ENDED || run->listener;
     prom_family(out, "execsvc_runs_active", "gauge",
                 "Runs that exist; ended: what they left is still being taken");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         prom_count(out, "execsvc_runs_active", names[i], n[i]);
+}
+
+static void write_kept(const struct exs *exs, FILE *out)
+{
+    struct keep_counts counts;
+    keep_counts(exs->keeps, &counts);
+    prom_single(out, "execsvc_kept_runs", "gauge",
+                "Runs that may outlive their connection, results that wait to be fetched included",
+                (double)counts.runs);
+    prom_single(out, "execsvc_kept_runs_max", "gauge", "Of those, so many may be",
+                (double)exs->config->detached_max);
+    prom_single(out, "execsvc_kept_bytes", "gauge", "Output and files kept of such runs",
+                (double)counts.bytes);
+    prom_single(out, "execsvc_kept_bytes_max", "gauge", "Of those, so many may be",
+                (double)exs->config->detached_bytes);
 }
 
 /* ---- time ---- */
@@ -214,6 +238,7 @@ void metrics_write(const struct exs *exs, FILE *out)
     write_runs(exs, out);
     write_limits_and_refusals(exs, out);
     write_active(exs, out);
+    write_kept(exs, out);
     write_steps(exs, out);
     write_queue(exs, out);
     write_node(exs, out);

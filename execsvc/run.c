@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "execsvc/exs.h"
+#include "execsvc/run_keep.h"
 
 #define AHEAD_MAX                                                                                  \
     ((size_t)32 * 1024) /* of the listener; REPLAY_MAX has room for a read and two tails more */
@@ -72,7 +73,7 @@ static void on_started(struct step *step)
 {
     struct run *run = step->owner;
     run->state = RUN_RUNNING;
-    run->tell_started = true;
+    run->tell_started = run->has_started = true;
     if (run->request.terminal)
         run_terminal_started(run);
     run_wake(run);
@@ -125,6 +126,8 @@ static void on_files(struct step *step)
     if (run->state != RUN_COLLECTING)
         run->taken_us = clock_us();
     run->state = RUN_COLLECTING;
+    if (run_is_kept(run))
+        run_keep_files(run);
     run_wake(run);
 }
 
@@ -160,10 +163,12 @@ static void end(struct run *run)
     loop_timer_cancel(&run->tick);
     loop_timer_cancel(&run->again);
     adm_done(exs->adm, &run->ticket, clock_us());
+    if (run_is_kept(run))
+        run_keep_over(run);
     if (run->listener) {
         run->tell_result = true;
         run_wake(run);
-    } else {
+    } else if (!run_is_kept(run)) {
         run_free(run);
     }
     exs_schedule(exs);
@@ -234,7 +239,7 @@ static void on_ended(struct step *step)
         run_finish(run, &step->result);
         return;
     }
-    if (step->result.err.code == -EAGAIN && run->listener && run_try_again(run))
+    if (step->result.err.code == -EAGAIN && run_is_wanted(run) && run_try_again(run))
         return;
     struct rpc_status status;
     rpc_status_of_fault(&step->result.err, &status);

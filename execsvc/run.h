@@ -8,7 +8,8 @@
  * bounded amount (the replay ring) and then waits: the program's pipe fills up and the program
  * waits too. The listener is woken when there may be something new, and pulls one event at a time
  * when its client can take one (run_events.h). When the listener leaves, the sandbox is ended and
- * the run goes away by itself as soon as the spawner has told its end.
+ * the run goes away by itself as soon as the spawner has told its end; unless it was asked for with
+ * a grace (run_keep.h).
  */
 
 #include <stdbool.h>
@@ -26,6 +27,7 @@
 #include "execsvc/step.h"
 
 struct exs;
+struct run_keep;
 struct runtime;
 
 #define RUN_ID_SIZE     33 /* 128 random bits in hexadecimal */
@@ -35,6 +37,8 @@ enum run_state { RUN_QUEUED, RUN_STARTING, RUN_RUNNING, RUN_COLLECTING, RUN_ENDE
 
 struct run_listener {
     void (*wake)(struct run_listener *listener);
+    /* The run is not its any more (another one has taken its place); @status says so. */
+    void (*taken_away)(struct run_listener *listener, const struct rpc_status *status);
 };
 
 enum run_notice_kind {
@@ -99,8 +103,11 @@ struct run {
     uint16_t rows, cols; /* as last asked for */
 
     struct run_listener *listener;
-    uint64_t position; /* of the listener in the ring */
+    uint64_t position;           /* of the listener in the ring */
+    uint64_t have[STEP_STREAMS]; /* bytes of each stream that it had before it came */
+    struct run_keep *keep;       /* NULL: the run ends with its listener */
     bool tell_queued, tell_started, tell_result;
+    bool has_started;
     bool listed; /* the place was told before */
     struct adm_place place;
     struct run_notice notices[RUN_NOTICES_MAX];
@@ -125,8 +132,9 @@ int run_new(struct exs *exs, const char *tenant, const uint8_t *bytes, size_t le
  * gone. */
 int run_submit(struct run *run, struct run_listener *listener, struct rpc_status *status);
 
-/** run_leave() - the listener goes: the run ends and frees itself. */
-void run_leave(struct run *run);
+/** run_leave() - the listener goes (@well: what it was sent has arrived): the run ends and frees
+ * itself, unless it is kept. */
+void run_leave(struct run *run, bool well);
 /** run_cancel() - the listener asks for the end; the result still comes. */
 void run_cancel(struct run *run);
 
@@ -151,6 +159,8 @@ extern const struct step_ops run_main_ops; /* of the program's own step */
 /** run_free() - nobody listens, and nothing of it is in the spawner's hands (or the spawner is
  * gone). */
 void run_free(struct run *run);
+/** run_abandon() - nobody wants it any more: end it, and free it as soon as that can be. */
+void run_abandon(struct run *run);
 void run_wake(struct run *run);
 /** run_flow() - let the program go on or wait, as the ring has room; after the listener has taken
  * something too. */

@@ -82,15 +82,17 @@ static int set_rules(struct run *run)
     return 0;
 }
 
-/* Better told than ignored: who asks for it relies on it. */
-static int refuse_detach(const struct run *run, struct rpc_status *status)
+static int check_grace(const struct run *run, struct rpc_status *status)
 {
-    if (run->request.detach_grace_ms == 0)
+    uint64_t max = run->exs->config->detach_grace_max_ms;
+    if (run->request.detach_grace_ms <= max)
         return 0;
-    rpc_status_set(status, RPC_UNIMPLEMENTED, "NOT_OFFERED",
-                   "a run ends with its connection here: detach_grace_ms is not offered");
+    rpc_status_set(status, RPC_INVALID_ARGUMENT, "ABOVE_CEILING",
+                   "detach_grace_ms: %u is above this node's ceiling of %lu",
+                   run->request.detach_grace_ms, (unsigned long)max);
     rpc_status_field(status, "detach_grace_ms");
-    return -EOPNOTSUPP;
+    rpc_status_meta(status, "ceiling", "%lu", (unsigned long)max);
+    return -EINVAL;
 }
 
 int run_resolve(struct run *run, struct rpc_status *status)
@@ -101,7 +103,7 @@ int run_resolve(struct run *run, struct rpc_status *status)
     if (r == 0)
         r = refuse_blobs(run, status);
     if (r == 0)
-        r = refuse_detach(run, status);
+        r = check_grace(run, status);
     if (r < 0)
         return r;
     exs_limits(run->exs, run->runtime ? &run->runtime->limits : NULL, &defaults);

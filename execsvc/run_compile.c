@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "execsvc/exs.h"
 #include "execsvc/run.h"
+#include "execsvc/run_keep.h"
 #include "execsvc/spawner.h"
 
 #define TEXT_MAX     ((size_t)64 * 1024)
@@ -88,7 +89,7 @@ static void on_ended(struct step *step)
     struct run *run = step->owner;
     struct run_result result = step->result;
     bool refused = step->refused;
-    if (refused && result.err.code == -EAGAIN && run->listener && run_try_again(run))
+    if (refused && result.err.code == -EAGAIN && run_is_wanted(run) && run_try_again(run))
         return;
     run->compile_step = step_free(step);
     if (refused) {
@@ -97,7 +98,7 @@ static void on_ended(struct step *step)
         run_fail(run, &status);
         return;
     }
-    if (!run->listener) {
+    if (!run_is_wanted(run)) {
         run_finish(run, &result);
         return;
     }

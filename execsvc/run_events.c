@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cloister/exec/v1/exec.pb-c.h>
@@ -13,6 +14,7 @@
 #include "base/err.h"
 #include "execsvc/exs.h"
 #include "execsvc/run.h"
+#include "execsvc/run_keep.h"
 
 #define RESULT_ARENA_MAX ((size_t)16 * 1024 * 1024)
 
@@ -30,8 +32,10 @@ static int send_queued(struct run *run, struct rpc_call *call)
     Cloister__Exec__V1__Queued queued = CLOISTER__EXEC__V1__QUEUED__INIT;
     run->tell_queued = false;
     queued.run_id = run->id;
-    queued.position = run->place.ahead + 1;
-    queued.expected_wait_ms = run->place.expected_wait_ms;
+    if (run->state == RUN_QUEUED && run->listed) {
+        queued.position = run->place.ahead + 1;
+        queued.expected_wait_ms = run->place.expected_wait_ms;
+    }
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_QUEUED;
     event.queued = &queued;
     return send(call, &event);
@@ -71,19 +75,36 @@ static int send_notice(struct run *run, struct rpc_call *call)
     return send(call, &event);
 }
 
+/* The next one of which the listener has not all already; @ret_skip: so much of it. */
+static bool next_record(struct run *run, struct replay_record *ret, uint8_t *bytes,
+                        size_t *ret_skip)
+{
+    uint64_t have;
+    do {
+        if (!replay_read(&run->replay, &run->position, ret, bytes))
+            return false;
+        have = run->have[ret->stream];
+    } while (ret->offset + ret->len <= have);
+    *ret_skip = ret->offset < have ? (size_t)(have - ret->offset) : 0;
+    return true;
+}
+
 static int send_output(struct run *run, struct rpc_call *call)
 {
     static uint8_t bytes[REPLAY_RECORD_MAX];
     event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
     Cloister__Exec__V1__Output output = CLOISTER__EXEC__V1__OUTPUT__INIT;
     struct replay_record record;
-    if (!replay_read(&run->replay, &run->position, &record, bytes))
+    size_t skip;
+    if (!next_record(run, &record, bytes, &skip))
         return RUN_EVENTS_NONE;
+    if (!run_is_kept(run))
+        replay_forget(&run->replay, run->position);
     output.stream = record.stream == STEP_STDERR ? CLOISTER__EXEC__V1__STREAM__STREAM_STDERR
                                                  : CLOISTER__EXEC__V1__STREAM__STREAM_STDOUT;
-    output.offset = record.offset;
-    output.data.data = bytes;
-    output.data.len = record.len;
+    output.offset = record.offset + skip;
+    output.data.data = bytes + skip;
+    output.data.len = record.len - skip;
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_OUTPUT;
     event.output = &output;
     int r = send(call, &event);
@@ -91,25 +112,57 @@ static int send_output(struct run *run, struct rpc_call *call)
     return r;
 }
 
+static int send_chunk(struct rpc_call *call, const struct collect_chunk *chunk)
+{
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    Cloister__Exec__V1__FileChunk file = CLOISTER__EXEC__V1__FILE_CHUNK__INIT;
+    file.path = (ProtobufCBinaryData){.data = (uint8_t *)chunk->path, .len = chunk->path_len};
+    file.offset = chunk->offset;
+    file.size = chunk->size;
+    file.data = (ProtobufCBinaryData){.data = (uint8_t *)chunk->data, .len = chunk->len};
+    file.last = chunk->last;
+    if (chunk->last)
+        file.sha256 =
+            (ProtobufCBinaryData){.data = (uint8_t *)chunk->sha256, .len = COLLECT_SHA256_LEN};
+    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_FILE;
+    event.file = &file;
+    return send(call, &event);
+}
+
+/* As they come, from the sandbox. */
 static int send_file(struct run *run, struct rpc_call *call)
 {
     struct collect_chunk chunk;
     struct err err = {0};
     if (step_next_chunk(run->step, &chunk, &err) != COLLECT_CHUNK)
         return RUN_EVENTS_NONE;
-    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
-    Cloister__Exec__V1__FileChunk file = CLOISTER__EXEC__V1__FILE_CHUNK__INIT;
-    file.path = (ProtobufCBinaryData){.data = (uint8_t *)chunk.path, .len = chunk.path_len};
-    file.offset = chunk.offset;
-    file.size = chunk.size;
-    file.data = (ProtobufCBinaryData){.data = (uint8_t *)chunk.data, .len = chunk.len};
-    file.last = chunk.last;
-    if (chunk.last)
-        file.sha256 =
-            (ProtobufCBinaryData){.data = (uint8_t *)chunk.sha256, .len = COLLECT_SHA256_LEN};
-    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_FILE;
-    event.file = &file;
-    return send(call, &event);
+    return send_chunk(call, &chunk);
+}
+
+/* Whole ones, as often as somebody comes for them. */
+static int send_kept_file(struct run *run, struct rpc_call *call)
+{
+    static uint8_t bytes[COLLECT_CHUNK_MAX];
+    struct run_keep *keep = run->keep;
+    struct err err = {0};
+    if (keep->file >= keep->spool.n)
+        return RUN_EVENTS_NONE;
+    const struct spool_file *file = &keep->spool.files[keep->file];
+    uint64_t left = file->size - keep->file_offset;
+    struct collect_chunk chunk = {.path = file->path,
+                                  .path_len = file->path_len,
+                                  .offset = keep->file_offset,
+                                  .size = file->size,
+                                  .data = bytes,
+                                  .len = left < sizeof(bytes) ? (size_t)left : sizeof(bytes),
+                                  .last = left <= sizeof(bytes),
+                                  .sha256 = file->sha256};
+    int r = spool_read(&keep->spool, keep->file, chunk.offset, bytes, chunk.len, &err);
+    if (r < 0)
+        return r;
+    keep->file_offset = chunk.last ? 0 : chunk.offset + chunk.len;
+    keep->file += chunk.last;
+    return send_chunk(call, &chunk);
 }
 
 /* ---- the result ---- */
@@ -160,26 +213,57 @@ static int over(const struct run *run, struct rpc_status *status)
     return RUN_EVENTS_OVER;
 }
 
-/* The call's status goes with it: nothing follows a Result. */
+/* The report lives as long as the arena: the message borrows from it. */
+static int fill_result(const struct run *run, struct arena *arena, event_msg *event)
+{
+    struct run_report *report = arena_zalloc(arena, 1, sizeof(*report));
+    if (!report)
+        return -ENOMEM;
+    *report = (struct run_report){.run_id = run->id,
+                                  .result = run->result,
+                                  .runtime_name = run->runtime ? run->runtime->name : "",
+                                  .runtime_version = run->runtime ? run->runtime->version : "",
+                                  .node = run->exs->config->node,
+                                  .dropped_stdout = run->dropped[STEP_STDOUT],
+                                  .dropped_stderr = run->dropped[STEP_STDERR]};
+    int r = fill_outputs(run, arena, report);
+    event->event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_RESULT;
+    event->result = r < 0 ? NULL : run_report_to_proto(report, arena);
+    return event->result ? 0 : -ENOMEM;
+}
+
+int run_events_pack_result(const struct run *run, uint8_t **ret, size_t *ret_len)
+{
+    AUTO_ARENA struct arena arena;
+    event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
+    arena_init(&arena, RESULT_ARENA_MAX);
+    int r = fill_result(run, &arena, &event);
+    if (r < 0)
+        return r;
+    uint8_t *bytes = malloc(protobuf_c_message_get_packed_size(&event.base));
+    if (!bytes)
+        return -ENOMEM;
+    *ret_len = protobuf_c_message_pack(&event.base, bytes);
+    *ret = bytes;
+    return 0;
+}
+
+/* The call's status goes with it: nothing follows a Result. (Packed ones are kept for those who
+ * come back, and have it follow.) */
 static int send_result(struct run *run, struct rpc_call *call)
 {
     AUTO_ARENA struct arena arena;
-    arena_init(&arena, RESULT_ARENA_MAX);
-    struct run_report report = {.run_id = run->id,
-                                .result = run->result,
-                                .runtime_name = run->runtime ? run->runtime->name : "",
-                                .runtime_version = run->runtime ? run->runtime->version : "",
-                                .node = run->exs->config->node,
-                                .dropped_stdout = run->dropped[STEP_STDOUT],
-                                .dropped_stderr = run->dropped[STEP_STDERR]};
-    struct rpc_status status;
     event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
-    int r = fill_outputs(run, &arena, &report);
-    event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_RESULT;
-    event.result = r < 0 ? NULL : run_report_to_proto(&report, &arena);
-    if (!event.result)
-        return -ENOMEM;
+    struct rpc_status status;
     run->tell_result = false;
+    if (run->keep && run->keep->result) {
+        int r = rpc_call_send_bytes(call, run->keep->result, run->keep->result_len);
+        return r < 0 ? r : RUN_EVENTS_SENT;
+    }
+    arena_init(&arena, RESULT_ARENA_MAX);
+    int r = fill_result(run, &arena, &event);
+    if (r < 0)
+        return r;
     over(run, &status);
     r = rpc_call_send_last(call, &event.base, &status);
     return r < 0 ? r : RUN_EVENTS_SENT;
@@ -197,7 +281,9 @@ static int send_next(struct run *run, struct rpc_call *call, struct rpc_status *
     if (run->n_notices > 0)
         return send_notice(run, call);
     r = send_output(run, call);
-    if (r == RUN_EVENTS_NONE && run->state == RUN_COLLECTING)
+    if (r == RUN_EVENTS_NONE && run->keep)
+        r = send_kept_file(run, call);
+    else if (r == RUN_EVENTS_NONE && run->state == RUN_COLLECTING)
         r = send_file(run, call);
     if (r != RUN_EVENTS_NONE || run->state != RUN_ENDED)
         return r;

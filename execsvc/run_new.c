@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "execsvc/exs.h"
 #include "execsvc/run.h"
+#include "execsvc/run_keep.h"
 
 #define SCRATCH_MAX ((size_t)2 * 1024 * 1024)
 
@@ -83,6 +84,7 @@ void run_free(struct run *run)
             run->next->prev = run->prev;
         exs->n_runs--;
     }
+    run_keep_free(run);
     step_free(run->step);
     step_free(run->compile_step);
     free(run->compile.text);
@@ -157,6 +159,10 @@ int run_submit(struct run *run, struct run_listener *listener, struct rpc_status
         run_free(run);
         return -EAGAIN;
     }
+    if (run->request.detach_grace_ms > 0 && (r = run_keep_add(run, status)) < 0) {
+        run_free(run);
+        return r;
+    }
     run->listener = listener;
     run->submitted_us = now;
     run->next = exs->runs;
@@ -173,6 +179,8 @@ int run_submit(struct run *run, struct run_listener *listener, struct rpc_status
         adm_place(exs->adm, &run->ticket, now, &place);
         run_on_place(run, &place);
     }
+    if (run_is_kept(run)) /* its id is known before anything else happens */
+        run->tell_queued = true;
     return 0;
 }
 

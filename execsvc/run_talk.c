@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "execsvc/exs.h"
 #include "execsvc/run.h"
+#include "execsvc/run_keep.h"
 
 #define INPUT_MAX ((size_t)128 * 1024)
 
@@ -39,10 +40,17 @@ static struct step *alive(const struct run *run)
     return step->number && !step->ended ? step : NULL;
 }
 
-void run_leave(struct run *run)
+void run_leave(struct run *run, bool well)
+{
+    run->listener = NULL;
+    if (!run_keep_leave(run, well && !run->tell_result))
+        run_abandon(run);
+}
+
+void run_abandon(struct run *run)
 {
     struct exs *exs = run->exs;
-    run->listener = NULL;
+    run_keep_let_go(run);
     if (run->state == RUN_ENDED) {
         run_free(run);
         return;
@@ -106,8 +114,14 @@ void run_resize(struct run *run, uint16_t rows, uint16_t cols)
 
 void run_check_stall(struct run *run, uint64_t now_us)
 {
-    if (run->state != RUN_COLLECTING || now_us < run->taken_us + run->exs->config->stall_ms * 1000)
+    bool kept = run_is_kept(run),
+         waits = kept ? run->state == RUN_ENDED && run->listener : run->state == RUN_COLLECTING;
+    if (!waits || now_us < run->taken_us + run->exs->config->stall_ms * 1000)
         return;
+    if (kept) {
+        run_keep_stalled(run);
+        return;
+    }
     log_warn("run.stalled", "its client takes no files", LOG_STR("run_id", run->id),
              LOG_STR("tenant", run->tenant));
     run->taken_us = now_us;

@@ -1,5 +1,5 @@
 /*
- * Execution.Execute and Execution.Interact: one call is the listener of one run. Everything on the
+ * Execution.Execute, Interact and Attach: one call is the listener of one run. Everything on the
  * loop's thread; the call object lives from on_start to on_close.
  */
 
@@ -11,16 +11,19 @@
 #include <cloister/exec/v1/exec.pb-c.h>
 
 #include "api/rpc_server.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "execsvc/exs.h"
 #include "execsvc/identity.h"
 #include "execsvc/run.h"
 #include "execsvc/run_events.h"
+#include "execsvc/run_keep.h"
 #include "execsvc/services.h"
 
 #define INPUT_MESSAGE_MAX (64u << 10)
 #define MESSAGE_ARENA     ((size_t)256 * 1024)
+#define HALF_CLOSE_US     UINT64_C(200000)
 
 typedef Cloister__Exec__V1__InteractRequest interact_msg;
 
@@ -28,8 +31,9 @@ struct exec_call {
     struct run_listener listener;
     struct exs *exs;
     struct rpc_call *call;
-    struct run *run; /* NULL until it is taken in */
+    struct run *run; /* NULL until it is taken in or attached to, and when it was taken away */
     bool interactive;
+    struct loop_timer half_close;
     bool read_waits; /* the run's input is full: the next message is read later */
     char tenant[TENANT_SIZE];
 };
@@ -62,6 +66,13 @@ static void wake(struct run_listener *listener)
     pull(container_of(listener, struct exec_call, listener));
 }
 
+static void taken_away(struct run_listener *listener, const struct rpc_status *status)
+{
+    struct exec_call *e = container_of(listener, struct exec_call, listener);
+    e->run = NULL;
+    rpc_call_finish(e->call, status);
+}
+
 static void on_writable(struct rpc_call *call)
 {
     struct exec_call *e = rpc_call_user(call);
@@ -71,17 +82,22 @@ static void on_writable(struct rpc_call *call)
 
 /* ---- beginning and end ---- */
 
+/* Return: false when no run can begin now; the call is then finished. */
+static bool may_begin(struct rpc_call *call, const struct exs *exs)
+{
+    struct rpc_status status;
+    if (exs->ready && !exs->draining)
+        return true;
+    rpc_status_set(&status, RPC_UNAVAILABLE, exs->draining ? "DRAINING" : "STARTING",
+                   "the service is %s: try again", exs->draining ? "being shut down" : "starting");
+    status.retry_ms = 1000;
+    rpc_call_finish(call, &status);
+    return false;
+}
+
 static void open_call(struct rpc_call *call, struct exs *exs, bool interactive)
 {
     struct rpc_status status;
-    if (!exs->ready || exs->draining) {
-        rpc_status_set(&status, RPC_UNAVAILABLE, exs->draining ? "DRAINING" : "STARTING",
-                       "the service is %s: try again",
-                       exs->draining ? "being shut down" : "starting");
-        status.retry_ms = 1000;
-        rpc_call_finish(call, &status);
-        return;
-    }
     struct exec_call *e = calloc(1, sizeof(*e));
     if (!e) {
         rpc_call_finish_code(call, RPC_RESOURCE_EXHAUSTED, "no memory for the call");
@@ -89,6 +105,7 @@ static void open_call(struct rpc_call *call, struct exs *exs, bool interactive)
     }
     rpc_call_set_user(call, e);
     e->listener.wake = wake;
+    e->listener.taken_away = taken_away;
     e->exs = exs;
     e->call = call;
     e->interactive = interactive;
@@ -100,6 +117,13 @@ static void open_call(struct rpc_call *call, struct exs *exs, bool interactive)
 
 static void on_execute_start(struct rpc_call *call, void *arg)
 {
+    if (may_begin(call, arg))
+        open_call(call, arg, false);
+}
+
+/* What goes on can be come back to until the end of a drain. */
+static void on_attach_start(struct rpc_call *call, void *arg)
+{
     open_call(call, arg, false);
 }
 
@@ -110,12 +134,12 @@ static void on_interact_start(struct rpc_call *call, void *arg)
 
 static void on_close(struct rpc_call *call, bool cancelled)
 {
-    (void)cancelled;
     struct exec_call *e = rpc_call_user(call);
     if (!e)
         return;
+    loop_timer_cancel(&e->half_close);
     if (e->run)
-        run_leave(e->run);
+        run_leave(e->run, !cancelled);
     free(e);
 }
 
@@ -136,6 +160,33 @@ static void on_execute_message(struct rpc_call *call, const uint8_t *bytes, size
     struct exec_call *e = rpc_call_user(call);
     if (e)
         begin(e, bytes, len);
+}
+
+static void attach(struct exec_call *e, const Cloister__Exec__V1__AttachRequest *message)
+{
+    struct rpc_status status;
+    const struct run_attach attach = {.run_id = message->run_id,
+                                      .offset = {message->stdout_offset, message->stderr_offset},
+                                      .files_done = message->files_done};
+    if (run_attach(e->exs, e->tenant, &attach, &e->listener, &e->run, &status) < 0)
+        rpc_call_finish(e->call, &status);
+    else
+        pull(e);
+}
+
+static void on_attach_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
+{
+    struct exec_call *e = rpc_call_user(call);
+    AUTO_ARENA struct arena arena;
+    if (!e)
+        return;
+    arena_init(&arena, arena_cap_for(len) + MESSAGE_ARENA);
+    Cloister__Exec__V1__AttachRequest *message =
+        cloister__exec__v1__attach_request__unpack(&arena.allocator, len, bytes);
+    if (message)
+        attach(e, message);
+    else
+        rpc_call_finish_code(call, RPC_INVALID_ARGUMENT, "not an AttachRequest");
 }
 
 /* ---- from the client ---- */
@@ -208,12 +259,12 @@ static void act(struct exec_call *e, const interact_msg *message)
 static void first_message(struct exec_call *e, const interact_msg *message, const uint8_t *bytes,
                           size_t len)
 {
-    if (message->action_case == CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_START)
+    if (message->action_case == CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_ATTACH)
+        attach(e, message->attach);
+    else if (message->action_case != CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_START)
+        refuse(e, "action", "the first message is `start` or `attach`");
+    else if (may_begin(e->call, e->exs))
         begin(e, bytes, len);
-    else if (message->action_case == CLOISTER__EXEC__V1__INTERACT_REQUEST__ACTION_ATTACH)
-        rpc_call_finish_code(e->call, RPC_UNIMPLEMENTED, "attach is not offered here");
-    else
-        refuse(e, "action", "the first message is `start`");
 }
 
 static void on_interact_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
@@ -233,13 +284,27 @@ static void on_interact_message(struct rpc_call *call, const uint8_t *bytes, siz
     read_on(e);
 }
 
+static void on_half_close_sure(struct loop_timer *timer)
+{
+    struct exec_call *e = container_of(timer, struct exec_call, half_close);
+    if (e->run)
+        run_input_close(e->run);
+}
+
+/*
+ * gRPC says the same when a client dies, and a moment later that the call is over. That must not
+ * end the input of a run that goes on without its client: it is waited for.
+ */
 static void on_half_close(struct rpc_call *call)
 {
     struct exec_call *e = rpc_call_user(call);
-    if (e->run)
+    if (e->run && run_is_kept(e->run))
+        loop_timer_set(e->exs->loop, &e->half_close, clock_us() + HALF_CLOSE_US,
+                       on_half_close_sure);
+    else if (e->run)
         run_input_close(e->run);
     else
-        refuse(e, "action", "the first message is `start`");
+        refuse(e, "action", "the first message is `start` or `attach`");
 }
 
 static const struct rpc_method execute = {.path = "/cloister.exec.v1.Execution/Execute",
@@ -257,8 +322,17 @@ static const struct rpc_method interact = {.path = "/cloister.exec.v1.Execution/
                                            .on_writable = on_writable,
                                            .on_close = on_close};
 
+static const struct rpc_method attach_method = {.path = "/cloister.exec.v1.Execution/Attach",
+                                                .shape = RPC_ONE_REQUEST,
+                                                .on_start = on_attach_start,
+                                                .on_message = on_attach_message,
+                                                .on_writable = on_writable,
+                                                .on_close = on_close};
+
 int service_execution_add(struct exs *exs, struct err *err)
 {
     int r = rpc_server_add(exs->rpc, &execute, exs, err);
-    return r < 0 ? r : rpc_server_add(exs->rpc, &interact, exs, err);
+    if (r == 0)
+        r = rpc_server_add(exs->rpc, &interact, exs, err);
+    return r < 0 ? r : rpc_server_add(exs->rpc, &attach_method, exs, err);
 }

@@ -212,6 +212,8 @@ static bool put_run(const struct run *run, struct arena *arena, Cloister__Exec__
     out->tenant = text(run->tenant);
     out->runtime = text(run->runtime ? run->runtime->name : "");
     out->state = (Cloister__Exec__V1__RunSummary__State)(run->state + 1);
+    if (!run->listener && run->state != RUN_QUEUED)
+        out->state = CLOISTER__EXEC__V1__RUN_SUMMARY__STATE__STATE_DETACHED;
     out->queue_position = run->state == RUN_QUEUED ? run->place.ahead + 1 : 0;
     out->age_ms = (clock_us() - run->submitted_us) / 1000;
     out->cpu_ms = run->cpu_us / 1000;

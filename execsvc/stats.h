@@ -56,6 +56,10 @@ struct exs_stats {
     uint64_t started_us; /* of the process */
     uint64_t runs_total; /* taken in */
     uint64_t refused_full, refused_bad;
+    uint64_t detached;       /* callers that left a run which went on */
+    uint64_t attached;       /* callers that came (back) to one */
+    uint64_t detach_expired; /* runs that were ended because nobody came in time */
+    uint64_t detach_evicted; /* results that were forgotten early, for lack of room */
     uint64_t verdicts[VERDICT_COUNT];
     /* The last runtime is a bare command. */
     uint64_t runs[RUNTIMES_MAX + 1][VERDICT_COUNT][STATS_STARTS];

@@ -364,10 +364,24 @@ int step_next_chunk(struct step *step, struct collect_chunk *ret, struct err *er
     if (r == COLLECT_END && step->files_left > 0)
         r = err_set(err, -EPROTO, "files out: bytes after the end");
     if (r < 0) {
-        step->files_fault = *err;
-        step_end(step, SPAWN_END_CANCELLED);
+        step_files_failed(step, err);
+        return r;
     }
     step->files_taken = false;
     tap_pause(&step->files_tap, false);
     return r;
+}
+
+void step_files_failed(struct step *step, const struct err *err)
+{
+    step->files_fault = *err;
+    step_end(step, SPAWN_END_CANCELLED);
+    step->files_taken = false;
+    tap_pause(&step->files_tap, false);
+}
+
+void step_forget_files(struct step *step)
+{
+    step->collect = collect_free(step->collect);
+    free(take_ptr(step->files_buffer));
 }

@@ -96,6 +96,11 @@ void step_pause(struct step *step, bool paused);
  * tell. */
 int step_next_chunk(struct step *step, struct collect_chunk *ret, struct err *err);
 
+/** step_files_failed() - they can't be taken: our fault, which becomes the step's. */
+void step_files_failed(struct step *step, const struct err *err);
+/** step_forget_files() - it has ended, and what was collected is known elsewhere. */
+void step_forget_files(struct step *step);
+
 /** step_end() - kill it; on_ended follows when all is taken. */
 void step_end(struct step *step, enum spawn_end why);
 /** step_abandon() - kill it and close everything: nobody wants to know more; on_ended follows. */

@@ -344,7 +344,9 @@ class Run:
 
 class Client:
     def __init__(self, socket, subject=None, timeout=30):
-        self.channel = grpc.insecure_channel(f"unix:{socket}", options=[("grpc.use_local_subchannel_pool", 1)])
+        # Without probing, the window stays small: no more is under way than a replay ring holds (docs/API.md).
+        self.channel = grpc.insecure_channel(f"unix:{socket}", options=[("grpc.use_local_subchannel_pool", 1),
+                                                                        ("grpc.http2.bdp_probe", 0)])
         self.metadata = [("cloister-subject", subject)] if subject else []
         self.timeout = timeout * SLOW
 
@@ -399,9 +401,34 @@ class Client:
 
     def run(self, timeout=None, **request):
         """Execute to its end."""
+        return self.finish(self.execute(self.request(**request), timeout), Run())
+
+    def start(self, **request):
+        """Begin a run with detach_grace_ms and leave at once. Returns its id."""
+        call = self.execute(self.request(**request))
+        event = next(call)
+        call.cancel()
+        assert event.WhichOneof("event") == "queued", event
+        return event.queued.run_id
+
+    def attach(self, run_id, stdout_offset=0, stderr_offset=0, files_done=0, timeout=None):
+        call = self.channel.unary_stream(f"/{PACKAGE}Execution/Attach",
+                                         request_serializer=lambda m: m.SerializeToString(),
+                                         response_deserializer=contract.ExecuteEvent.FromString)
+        request = contract.AttachRequest(run_id=run_id, stdout_offset=stdout_offset, stderr_offset=stderr_offset,
+                                         files_done=files_done)
+        return call(request, timeout=timeout or self.timeout, metadata=self.metadata)
+
+    def back(self, run_id, stdout_offset=0, stderr_offset=0, files_done=0):
+        """Attach to the end."""
         run = Run()
+        run.offsets = {1: stdout_offset, 2: stderr_offset}
+        return self.finish(self.attach(run_id, stdout_offset, stderr_offset, files_done), run)
+
+    @staticmethod
+    def finish(call, run):
         try:
-            for event in self.execute(self.request(**request), timeout):
+            for event in call:
                 run.take(event)
             run.end(None)
         except grpc.RpcError as error:

@@ -247,9 +247,6 @@ class Refusals(ServiceTest):
             list(self.client.execute(request))
         self.assertEqual(caught.exception.code().name, "FAILED_PRECONDITION")
 
-    def test_what_is_not_offered_yet_is_refused_and_not_ignored(self):
-        self.assertRefused("detach_grace_ms", "UNIMPLEMENTED", argv=["/bin/true"], detach_grace_ms=1000)
-
     def test_a_program_that_is_not_there_says_so(self):
         run = self.client.run(argv=["/usr/bin/no-such-program"])
         self.assertNotEqual(run.verdict, "INTERNAL", run)

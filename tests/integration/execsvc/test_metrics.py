@@ -51,6 +51,9 @@ class Metrics(ServiceTest):
         self.assertEqual(set(families), {
             "execsvc_build_info", "execsvc_uptime_seconds", "execsvc_ready", "execsvc_draining",
             "execsvc_runs_accepted_total", "execsvc_output_dropped_bytes_total", "execsvc_runs_total",
+            "execsvc_runs_detached_total", "execsvc_runs_attached_total", "execsvc_runs_expired_total",
+            "execsvc_results_evicted_total", "execsvc_kept_runs", "execsvc_kept_runs_max", "execsvc_kept_bytes",
+            "execsvc_kept_bytes_max",
             "execsvc_limit_hits_total", "execsvc_refusals_total", "execsvc_runs_active", "execsvc_run_step_seconds",
             "execsvc_queue_depth", "execsvc_queue_max", "execsvc_queue_wait_seconds", "execsvc_permits_used",
             "execsvc_permits_max", "execsvc_runs_paused", "execsvc_tenants", "execsvc_memory_committed_bytes",
