@@ -72,6 +72,7 @@ enum client_notice_kind {
     CLIENT_NOTICE_DRAIN,
     CLIENT_NOTICE_OUTPUT_DROPPED,
     CLIENT_NOTICE_COMPILING,
+    CLIENT_NOTICE_COMPILER_WARNING,
 };
 
 struct client_notice {

@@ -152,10 +152,11 @@ static json_t *usage_value(const struct run_result *r)
 
 static json_t *timing_value(const struct run_result *r)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "queued", number(r->timing.queued),
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "queued", number(r->timing.queued),
                      "slot", number(r->timing.slot), "files_in", number(r->timing.files_in),
                      "spawn", number(r->timing.spawn), "run", number(r->timing.run), "collect",
-                     number(r->timing.collect), "total", number(r->timing.total));
+                     number(r->timing.collect), "total", number(r->timing.total), "compile",
+                     number(r->timing.compile));
 }
 
 static json_t *layers_value(const struct run_result *r)

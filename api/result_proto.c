@@ -128,6 +128,8 @@ static bool put_numbers(const struct run_result *r, struct arena *arena, pb_resu
     timing->run_us = r->timing.run;
     timing->collect_us = r->timing.collect;
     timing->total_us = r->timing.total;
+    timing->compile_us = r->timing.compile;
+    timing->compile_cached = r->compile_cached;
     out->timing = timing;
     return true;
 }
@@ -236,7 +238,9 @@ static void get_numbers(const pb_result *in, struct run_result *r)
             .run = in->timing->run_us,
             .collect = in->timing->collect_us,
             .total = in->timing->total_us,
+            .compile = in->timing->compile_us,
         };
+    r->compile_cached = in->timing && in->timing->compile_cached;
 }
 
 static void get_exit(const pb_result *in, struct run_result *r)

@@ -110,7 +110,7 @@ struct run_usage {
 
 /* Microseconds of each step; 0: did not take place. */
 struct run_timing {
-    uint64_t queued, slot, files_in, spawn, run, collect, total;
+    uint64_t queued, slot, files_in, spawn, run, collect, total, compile;
 };
 
 struct run_explanation {
@@ -133,6 +133,7 @@ struct run_result {
     struct run_usage usage;
     struct run_timing timing;
     enum run_start start;
+    bool compile_cached;     /* the compile step was saved: an earlier run had made the same */
     uint32_t layers;         /* bit per enum layer that was active */
     uint32_t layers_missing; /* asked for, or default, and not active */
     char launcher[16];       /* "native" or "bwrap" */

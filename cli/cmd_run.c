@@ -261,7 +261,7 @@ static void on_file(void *arg, const struct client_file_chunk *chunk)
 
 static void on_notice(void *arg, const struct client_notice *notice)
 {
-    if (notice->kind != CLIENT_NOTICE_COMPILING)
+    if (notice->kind != CLIENT_NOTICE_COMPILING && notice->kind != CLIENT_NOTICE_COMPILER_WARNING)
         say(arg, "%s", notice->message);
 }
 

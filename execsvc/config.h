@@ -40,8 +40,9 @@ struct exs_config {
     uint64_t running_max; /* 0: twice the CPUs that we may use, at least 2 */
     uint64_t queue_max, queue_per_tenant;
     uint64_t memory_budget; /* bytes of all runs' limits together; 0: no budget */
-    uint64_t drain_ms;      /* how long running ones may go on after SIGTERM */
-    uint64_t stall_ms;      /* how long a sandbox waits for its client to take files */
+    uint64_t compile_cache, compile_cache_entries; /* bytes, 0: none; compile_cache.h */
+    uint64_t drain_ms; /* how long running ones may go on after SIGTERM */
+    uint64_t stall_ms; /* how long a sandbox waits for its client to take files */
     /* Runs that may outlive their connection: the longest grace, how many (results that wait to be
      * fetched included), and bytes of kept results. */
     uint64_t detach_grace_max_ms;

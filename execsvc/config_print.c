@@ -38,6 +38,8 @@ static void print_runtime(struct exs_config *config, FILE *file, const struct ru
     if (runtime->disabled)
         fputs("enabled = no\n", file);
     print_words(config, file, "compile", &runtime->compile);
+    if (runtime->compile.n)
+        fprintf(file, "compile-cache = %s\n", runtime->no_compile_cache ? "no" : "yes");
     print_words(config, file, "command", &runtime->command);
     print_words(config, file, "version", &runtime->version_command);
     print_words(config, file, "extensions", &runtime->extensions);

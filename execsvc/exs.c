@@ -1,6 +1,7 @@
 #include "execsvc/exs.h"
 
 #include "base/clock.h"
+#include "execsvc/compile_cache.h"
 #include "execsvc/run.h"
 #include "execsvc/run_keep.h"
 #include "execsvc/spawner.h"
@@ -18,6 +19,9 @@ int exs_admission(struct exs *exs, struct err *err)
         .memory_budget_bytes = exs->config->memory_budget,
     };
     int r = adm_new(&config, &exs->adm, err);
+    if (r == 0)
+        r = compile_cache_new(exs->config->compile_cache, exs->config->compile_cache_entries,
+                              &exs->compiled, err);
     return r < 0 ? r : run_keep_table(exs, err);
 }
 

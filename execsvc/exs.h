@@ -14,6 +14,7 @@
 #include "sandbox/spawn_client.h"
 
 struct err;
+struct compile_cache;
 struct metrics_http;
 struct keep_table;
 struct probe;
@@ -28,7 +29,8 @@ struct exs {
     struct rpc_server *rpc;
     struct metrics_http *metrics; /* NULL: off */
     struct adm *adm;
-    struct keep_table *keeps;         /* runs that may outlive their connection */
+    struct keep_table *keeps; /* runs that may outlive their connection */
+    struct compile_cache *compiled;
     struct limits defaults, ceilings; /* of a run; the spawner's, and what the operator set */
     struct exs_stats stats;
     struct spawn_node_stats node; /* as last heard */
@@ -43,8 +45,8 @@ struct exs {
     bool scheduling, schedule_again;
 };
 
-/** exs_admission() - make the queue and the table of kept runs, once the spawner has said how many
- * slots it has. */
+/** exs_admission() - make the queue, the compile cache and the table of kept runs, once the spawner
+ * has said how many slots it has. */
 int exs_admission(struct exs *exs, struct err *err);
 
 /** exs_schedule() - start what may start. After everything that frees a permit or adds a run. */

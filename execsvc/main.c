@@ -19,6 +19,7 @@
 #include "base/config.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "execsvc/compile_cache.h"
 #include "execsvc/exs.h"
 #include "execsvc/guard.h"
 #include "execsvc/keep.h"
@@ -264,6 +265,7 @@ static void tear_down(void)
     exs_forget_runs(&exs);
     exs.keeps = keep_free(exs.keeps);
     exs.adm = adm_free(exs.adm);
+    exs.compiled = compile_cache_free(exs.compiled);
     exs.loop = loop_free(exs.loop);
     exs_config_done(&config);
 }

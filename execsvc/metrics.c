@@ -132,7 +132,7 @@ static void write_histogram(FILE *out, const char *name, const char *labels,
 static void write_steps(const struct exs *exs, FILE *out)
 {
     static const char *const steps[STATS_STEPS] = {"queued", "slot",    "files_in", "spawn",
-                                                   "run",    "collect", "total"};
+                                                   "run",    "collect", "total",    "compile"};
     char labels[LABELS_MAX];
     prom_family(out, "execsvc_run_step_seconds", "histogram",
                 "Time that each step of a run took; 0 where it did not take place");
@@ -186,6 +186,22 @@ static void write_node(const struct exs *exs, FILE *out)
     prom_single(out, "execsvc_node_oom_kills_total", "counter",
                 "Processes killed because of the node's cap or a run's limit",
                 (double)node->oom_kills);
+}
+
+static void write_compile_cache(const struct exs *exs, FILE *out)
+{
+    struct compile_cache_stats stats;
+    compile_cache_stats(exs->compiled, &stats);
+    prom_family(out, "execsvc_compile_cache_lookups_total", "counter",
+                "Compile steps, and whether an earlier run had made the same");
+    prom_count(out, "execsvc_compile_cache_lookups_total", "outcome=\"hit\"", stats.hits);
+    prom_count(out, "execsvc_compile_cache_lookups_total", "outcome=\"miss\"", stats.misses);
+    prom_single(out, "execsvc_compile_cache_evicted_total", "counter",
+                "Compiled programs that had to go for others", (double)stats.evicted);
+    prom_single(out, "execsvc_compile_cache_bytes", "gauge", "What the compile cache holds",
+                (double)stats.bytes);
+    prom_single(out, "execsvc_compile_cache_entries", "gauge", "Compiled programs in the cache",
+                (double)stats.entries);
 }
 
 /* ---- the network ---- */
@@ -242,6 +258,7 @@ void metrics_write(const struct exs *exs, FILE *out)
     write_steps(exs, out);
     write_queue(exs, out);
     write_node(exs, out);
+    write_compile_cache(exs, out);
     write_calls(exs, out);
     write_connections(exs, out);
     prom_process(out);

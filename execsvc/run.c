@@ -199,6 +199,8 @@ void run_finish(struct run *run, const struct run_result *result)
         cut |= output_limit_hit(&run->output[i]);
         run->exs->stats.dropped_bytes += run->dropped[i];
     }
+    r->timing.compile = run->compile.us;
+    r->compile_cached = run->compile.cached;
     r->timing.queued = (run->begun_us ? run->begun_us : now) - run->submitted_us;
     r->timing.total = now - run->submitted_us;
     r->limits_hit |= cut ? 1u << LIMIT_OUTPUT : 0;

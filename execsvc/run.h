@@ -22,6 +22,7 @@
 #include "base/loop.h"
 #include "base/output.h"
 #include "execsvc/admission.h"
+#include "execsvc/compile_cache.h"
 #include "execsvc/replay.h"
 #include "execsvc/run_build.h"
 #include "execsvc/step.h"
@@ -46,6 +47,7 @@ enum run_notice_kind {
     RUN_NOTICE_DRAIN,
     RUN_NOTICE_OUTPUT_DROPPED,
     RUN_NOTICE_COMPILING,
+    RUN_NOTICE_COMPILER_WARNING,
 };
 
 struct run_notice {
@@ -56,15 +58,15 @@ struct run_notice {
 
 /* The compile step's findings. */
 struct run_compile {
-    uint8_t *text; /* both streams of the compiler, up to a cap */
-    size_t text_len;
+    struct compiled *made; /* both streams of the compiler, up to a cap; what it made */
     uint64_t text_dropped;
+    uint64_t begun_us, us; /* when the step began, how long it took */
+    struct compile_key key;
     const char *output; /* what it makes, in the workspace */
     struct collect_bytes pattern;
     struct collect_rules rules;
-    uint8_t *artifact;
-    size_t artifact_len;
     bool complete; /* the artifact has come whole */
+    bool cached;   /* ... from an earlier run */
 };
 
 struct run {

@@ -269,8 +269,8 @@ int run_plan_main(struct run *run, struct run_plan *plan, struct err *err)
         plan->files[plan->n_files++] =
             (struct files_in_file){.path = run->compile.output,
                                    .path_len = strlen(run->compile.output),
-                                   .content = run->compile.artifact,
-                                   .len = run->compile.artifact_len,
+                                   .content = run->compile.made->artifact,
+                                   .len = run->compile.made->artifact_len,
                                    .executable = true};
     if (run->runtime)
         return build_argv(run, &run->runtime->command, &plan->spec.argv, err);

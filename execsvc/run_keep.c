@@ -184,8 +184,7 @@ static void slim(struct run *run)
     arena_done(&run->arena);
     arena_done(&run->scratch);
     step_forget_files(run->step);
-    free(take_ptr(run->compile.text));
-    free(take_ptr(run->compile.artifact));
+    run->compile.made = compiled_unref(run->compile.made);
     for (int i = 0; i < STEP_STREAMS; i++)
         output_done(&run->output[i]);
 }

@@ -87,8 +87,7 @@ void run_free(struct run *run)
     run_keep_free(run);
     step_free(run->step);
     step_free(run->compile_step);
-    free(run->compile.text);
-    free(run->compile.artifact);
+    compiled_unref(run->compile.made);
     for (int i = 0; i < STEP_STREAMS; i++)
         output_done(&run->output[i]);
     replay_done(&run->replay);

@@ -159,6 +159,14 @@ static int set_enabled(struct runtime *runtime, const char *value, struct err *e
     return r;
 }
 
+static int set_compile_cache(struct runtime *runtime, const char *value, struct err *err)
+{
+    int wanted = 1;
+    int r = config_bool(value, &wanted, err);
+    runtime->no_compile_cache = !wanted;
+    return r;
+}
+
 static int set_subprocess(struct runtime *runtime, const char *value, struct err *err)
 {
     runtime->subprocess_deny = strcmp(value, "deny") == 0;
@@ -209,6 +217,8 @@ int runtime_setting(struct runtimes *runtimes, struct arena *arena, const char *
         return set_extensions(runtime, value, arena, err);
     if (strcmp(key, "enabled") == 0)
         return set_enabled(runtime, value, err);
+    if (strcmp(key, "compile-cache") == 0)
+        return set_compile_cache(runtime, value, err);
     if (strcmp(key, "subprocess") == 0)
         return set_subprocess(runtime, value, err);
     if ((rest = after(key, "env.")))

@@ -4,6 +4,7 @@
  * (runtime_builtin()), read before the operator's file, whose sections change or add to it.
  *
  *   command       template (command.h); required
+ *   compile-cache yes | no: may a run take what an earlier run of the same tenant compiled
  *   rootfs        directory of the host that is the sandbox's root
  *   mount.NAME    SOURCE[:TARGET], a directory of the host shown read-only. Both are the spawner's
  *                 to read and to check; here they only say that the runtime has its own tree
@@ -34,7 +35,7 @@ struct runtime {
     const char *rootfs;                     /* NULL: the default root */
     const char *mounts[RUNTIME_MOUNTS_MAX]; /* "NAME=SOURCE[:TARGET]" */
     size_t n_mounts;
-    bool subprocess_deny, disabled;
+    bool subprocess_deny, disabled, no_compile_cache;
     struct limits limits, compile_limits; /* 0: not said */
 
     /* Found out at start-up. */

@@ -26,9 +26,9 @@ void stats_waited(struct exs_stats *stats, unsigned class, uint64_t wait_us, boo
 static void observe_steps(struct exs_stats *stats, const struct run_timing *timing,
                           enum run_start start)
 {
-    const uint64_t us[STATS_STEPS] = {timing->queued, timing->slot, timing->files_in,
-                                      timing->spawn,  timing->run,  timing->collect,
-                                      timing->total};
+    const uint64_t us[STATS_STEPS] = {timing->queued, timing->slot,   timing->files_in,
+                                      timing->spawn,  timing->run,    timing->collect,
+                                      timing->total,  timing->compile};
     for (int step = 0; step < STATS_STEPS; step++)
         observe(&stats->steps[step][start], us[step]);
 }

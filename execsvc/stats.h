@@ -30,6 +30,7 @@ enum stats_step {
     STATS_RUN,
     STATS_COLLECT,
     STATS_TOTAL,
+    STATS_COMPILE,
     STATS_STEPS
 };
 

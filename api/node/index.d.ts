@@ -144,6 +144,8 @@ export interface Timing {
   run: number;
   collect: number;
   total: number;
+  /** 0: no compile step, or saved (compileCached). */
+  compile: number;
 }
 
 /** A layer of the sandbox: whether it was active, and if not, why. */

@@ -87,7 +87,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timing:
-    """Microseconds of each step; 0: did not take place."""
+    """Microseconds of each step; 0: did not take place (a compile step: there is none, or it was saved)."""
     queued: int
     slot: int
     files_in: int
@@ -95,6 +95,7 @@ class Timing:
     run: int
     collect: int
     total: int
+    compile: int
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ class Metrics(ServiceTest):
             "execsvc_permits_max", "execsvc_runs_paused", "execsvc_tenants", "execsvc_memory_committed_bytes",
             "execsvc_slots_made", "execsvc_slots_busy", "execsvc_slots_max", "execsvc_node_memory_bytes",
             "execsvc_node_memory_limit_bytes", "execsvc_node_oom_kills_total", "execsvc_calls_total",
-            "execsvc_requests_refused_total", "execsvc_connections", "execsvc_connections_max",
+            "execsvc_compile_cache_lookups_total", "execsvc_compile_cache_evicted_total", "execsvc_compile_cache_bytes",
+            "execsvc_compile_cache_entries", "execsvc_requests_refused_total", "execsvc_connections", "execsvc_connections_max",
             "execsvc_connections_accepted_total", "execsvc_connections_refused_total", "execsvc_calls_active",
             "process_resident_memory_bytes", "process_cpu_seconds_total", "process_threads", "process_open_fds",
             "process_max_fds"})

@@ -1,6 +1,6 @@
 """Runtimes as configuration: what docs/RUNTIMES.md says is done, with its own lines; trees of their own; what is wrong."""
 
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -136,6 +136,114 @@ class Documented(ServiceTest):
         run = subprocess.run([BUILD / "bin" / "execsvc", "--print-config", "--config", self.service.config],
                              capture_output=True, text=True)
         self.assertIn(f"rootfs = {self.place}/busybox\nmount.texts = /usr/share/common-licenses:/opt/texts\n", run.stdout)
+
+
+HELLO = '#include <stdio.h>\nint main(void) { int unused; printf("%d\\n", ANSWER); return 0; }\n'
+
+
+class CompileCache(ServiceTest):
+    """A second run of the same program is not compiled, if it is the same in everything and of the same tenant."""
+
+    settings = {"execsvc": {"compile_cache": "1M", "compile_cache_entries": 4}}
+    text = ('[identity "uid:0"]\nact_for = *\n'
+            '[runtime "c-fresh"]\ncompile = /usr/bin/cc -o {output} {sources}\ncommand = /workspace/{output}\n'
+            'extensions = .c\ncompile-cache = no\nversion = /usr/bin/cc --version\n'
+            '[runtime "c-fast"]\ncompile = /usr/bin/cc -O2 -DANSWER=3 -o {output} {sources}\n'
+            'command = /workspace/{output}\nextensions = .c\nversion = /usr/bin/cc --version\n')
+
+    def program(self, answer, client=None, runtime="c", **request):
+        files = {"main.c": HELLO.replace("ANSWER", str(answer)), **request.pop("files", {})}
+        run = (client or self.client).run(runtime=runtime, files=files, **request)
+        self.assertEqual((run.stdout, run.exit_code), (b"%d\n" % answer, 0), run)
+        return run
+
+    def kinds(self, run):
+        return [notice.kind for notice in run.notices]
+
+    def assertCompiled(self, run, compiled=True):
+        timing = run.result.timing
+        self.assertEqual((not timing.compile_cached, timing.compile_us > 0, 4 in self.kinds(run)), (compiled,) * 3, run)
+        self.assertEqual(run.result.verdict, 12)
+
+    def test_the_second_run_is_not_compiled_and_says_so(self):
+        first = self.program(1001)
+        second = self.program(1001)
+        self.assertCompiled(first)
+        self.assertCompiled(second, False)
+        # What the step took is in the total of the first run alone: no clock is compared with another run's.
+        self.assertGreater(first.result.timing.total_us, first.result.timing.compile_us)
+        warned = [[n.message for n in run.notices if n.kind == 5] for run in (first, second)]
+        self.assertIn("unused", warned[0][0])
+        self.assertEqual(warned[0], warned[1])
+        print(f"compiled {first.result.timing.total_us} us, cached {second.result.timing.total_us} us")
+
+    def test_what_differs_is_compiled(self):
+        self.program(1002)
+        self.assertCompiled(self.program(1002), False)
+        self.assertCompiled(self.program(1003))
+        self.assertCompiled(self.program(1002, env={"A": "b"}))
+        self.assertCompiled(self.program(1002, files={"other.h": ""}))
+        self.assertCompiled(self.program(1002, runtime="c-fast"))
+        self.assertCompiled(self.program(1002, runtime="c-fresh"))
+        self.assertCompiled(self.program(1002, runtime="c-fresh"))
+
+    def test_arguments_and_input_do_not_count(self):
+        self.program(1004)
+        self.assertCompiled(self.program(1004, args=["x"], stdin_data=b"y", collect={}), False)
+
+    def test_another_tenant_does_not_find_it(self):
+        anna, ben = self.service.client(subject="anna"), self.service.client(subject="ben")
+        try:
+            self.assertCompiled(self.program(1005, anna))
+            self.assertCompiled(self.program(1005, ben))
+            self.assertCompiled(self.program(1005))
+            self.assertCompiled(self.program(1005, anna), False)
+            self.assertCompiled(self.program(1005, ben), False)
+        finally:
+            anna.close()
+            ben.close()
+
+    def test_what_is_too_much_goes(self):
+        for answer in range(2000, 2005):
+            self.assertCompiled(self.program(answer))
+        self.assertCompiled(self.program(2004), False)
+        self.assertCompiled(self.program(2000))
+
+    def test_a_run_cannot_put_anything_there(self):
+        """It overwrites its own program, and what it leaves under the output's name is collected: neither is kept."""
+        poison = ('#include <stdio.h>\n#include <unistd.h>\nint main(void) { puts("honest"); unlink("/workspace/a.out");'
+                  'FILE *f = fopen("/workspace/a.out", "w"); fputs("#!/bin/echo poisoned\\n", f); return fclose(f); }')
+        for compiled in (True, False, False):
+            run = self.client.run(runtime="c", files={"main.c": poison}, collect={"patterns": ["*"]})
+            self.assertEqual(run.stdout, b"honest\n", run)
+            self.assertCompiled(run, compiled)
+
+    def test_what_does_not_compile_is_not_kept(self):
+        for _ in range(2):
+            run = self.client.run(runtime="c", files={"main.c": "int main(void) { return nothing; }"})
+            self.assertEqual(run.verdict, "COMPILE_FAILED")
+            self.assertGreater(run.result.timing.compile_us, 0)
+            self.assertIn(b"nothing", run.stderr)
+
+    def test_the_command_line_tells_it(self):
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / "main.c"
+            path.write_text(HELLO.replace("ANSWER", "1006"))
+            timings = [json.loads(self.service.cli("run", "--json", str(path)).stdout)["timing_us"] for _ in range(2)]
+        self.assertTrue(timings[0]["compile"] > 0 and timings[1]["compile"] == 0)
+
+    def test_metrics_count_it(self):
+        def counts():
+            metrics = self.service.metrics()
+            return [metrics["execsvc_compile_cache_" + name] for name in
+                    ('lookups_total{outcome="hit"}', 'lookups_total{outcome="miss"}', "entries", "bytes")]
+        before = counts()
+        self.program(1007)
+        self.program(1007)
+        after = counts()
+        self.assertEqual([after[0] - before[0], after[1] - before[1]], [1, 1])
+        self.assertLessEqual(after[2], 4)
+        self.assertTrue(0 < after[3] <= 1 << 20)
 
 
 class Mistakes(unittest.TestCase):

@@ -37,7 +37,7 @@ static inline struct run_report report_full(void)
                                 .detected_by = "cgroup oom_kill",
                                 .message = "your program used more memory than the 64M it may use"},
                 .usage = {1234567, 89012, 2000999, 67104768, 12, 0},
-                .timing = {1, 2, 3, 4, 5, 6, 21},
+                .timing = {1, 2, 3, 4, 5, 6, 21, 7},
                 .start = RUN_START_WARM,
                 .layers = LAYERS_ALL & ~LAYER_BIT(LAYER_NET_NS) & ~LAYER_BIT(LAYER_SECCOMP),
                 .layers_missing = LAYER_BIT(LAYER_NET_NS),

@@ -34,7 +34,7 @@ static const char golden[] =
     "\"usage\":{\"cpu_user_ms\":1234,\"cpu_system_ms\":89,\"wall_ms\":2000,"
     "\"memory_peak_bytes\":67104768,\"processes_peak\":12},"
     "\"timing_us\":{\"queued\":1,\"slot\":2,\"files_in\":3,\"spawn\":4,\"run\":5,\"collect\":6,"
-    "\"total\":21},\"start\":\"warm\",\"layers\":[],"
+    "\"total\":21,\"compile\":7},\"start\":\"warm\",\"layers\":[],"
     "\"runtime\":{\"name\":\"python3\",\"version\":\"3.11.2\"},\"node\":\"node-1\","
     "\"outputs\":[{\"path\":\"plot.png\",\"size\":4,"
     "\"sha256\":\"dead000000000000000000000000000000000000000000000000000000000000\","
