@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -12,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/trace.h"
 #include "frontgw/context.h"
 #include "frontgw/http/internal.h"
 #include "frontgw/http/origin.h"
@@ -57,34 +57,18 @@ void gw_exchange_free(struct gw_exchange *x)
     free(x);
 }
 
-static bool hex_only(const char *text, size_t len)
-{
-    return strspn(text, "0123456789abcdef") >= len;
-}
-
-/* traceparent: 00-<32 hex>-<16 hex>-<2 hex>; anything else begins a trace of our own. */
 void gw_trace_init(struct gw_request *req)
 {
     const char *parent = req->headers[GW_H_TRACEPARENT];
-    unsigned char random[24];
 
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        memset(random, 1, sizeof(random));
-    for (size_t i = 0; i < 16; i++)
-        snprintf(req->trace_id + 2 * i, 3, "%02x", random[i]);
-    for (size_t i = 0; i < 8; i++)
-        snprintf(req->span_id + 2 * i, 3, "%02x", random[16 + i]);
-    if (parent && strlen(parent) == 55 && strncmp(parent, "00-", 3) == 0 &&
-        hex_only(parent + 3, 32) && parent[35] == '-' && hex_only(parent + 36, 16) &&
-        strspn(parent + 3, "0") < 32)
-        memcpy(req->trace_id, parent + 3, 32);
+    trace_begin(parent, parent ? strlen(parent) : 0, &req->trace);
 }
 
 static void fault(struct gw_exchange *x, const char *event, enum gw_problem problem,
                   const struct err *err)
 {
     log_error(event, err->text, LOG_STR("req_id", x->req.request_id),
-              LOG_STR("trace_id", x->req.trace_id), LOG_STR("route", x->req.route->operation),
+              LOG_STR("trace_id", x->req.trace.trace_id), LOG_STR("route", x->req.route->operation),
               LOG_I64("code", err->code));
     if (gw_reply_problem(&x->res, problem, "please try again later; the request is %s",
                          x->req.request_id) < 0)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/trace.h"
+
 struct gw_context;
 struct gw_route;
 
@@ -81,9 +83,8 @@ struct gw_request {
     char *token;                   /* value of the session cookie, or NULL */
     char address[GW_ADDRESS_SIZE]; /* of the client, trusted proxies taken into account */
     char request_id[GW_ID_SIZE];
-    char trace_id[33]; /* W3C trace context: the caller's, or one of ours */
-    char span_id[17];  /* ours */
-    bool secure;       /* the browser speaks https: to us, or to a proxy in front of us */
+    struct trace trace; /* the caller's, or one of ours */
+    bool secure;        /* the browser speaks https: to us, or to a proxy in front of us */
     struct gw_identity identity;
 
     json_t *json; /* GW_BODY_JSON: the parsed body; NULL if the route allows none and none came */

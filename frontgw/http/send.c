@@ -164,7 +164,7 @@ static void log_answer(struct gw_conn *conn)
     gw_metrics_request(conn->http->parts.metrics, index, x->res.status, took_us);
     bool quiet = route && route->rate == GW_RATE_EXEMPT && x->res.status < 400;
     log_at(quiet ? LOG_DEBUG : LOG_INFO, "http.request", "request answered",
-           LOG_STR("req_id", x->req.request_id), LOG_STR("trace_id", x->req.trace_id),
+           LOG_STR("req_id", x->req.request_id), LOG_STR("trace_id", x->req.trace.trace_id),
            LOG_STR("method", gw_method_name(x->req.method)),
            LOG_STR("route", route ? route->operation : "malformed"),
            LOG_I64("status", x->res.status), LOG_U64("dur_us", took_us),

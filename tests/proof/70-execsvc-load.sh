@@ -1,6 +1,6 @@
 #!/bin/bash
-# A flood moves nobody's median wait by more than a quarter. And the small machine: one processor, 4 GB, ten people who run something every ten seconds, for
-# 35 minutes: 95 % wait less than 800 ms, nothing grows, nothing dies.
+# A flood moves nobody's median wait by more than a quarter. And the small machine: one processor, 4 GB, ten people who
+# run something every ten seconds, for 35 minutes: 95 % wait less than 800 ms, nothing grows, nothing dies.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
