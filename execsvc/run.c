@@ -177,15 +177,14 @@ static void end(struct run *run)
 static void log_end(const struct run *run)
 {
     const struct run_result *r = &run->result;
-    log_info("run.ended", "run ended", LOG_STR("run_id", run->id), LOG_STR("tenant", run->tenant),
+    log_info("run.ended", "run ended", LOG_RUN(run), LOG_STR("tenant", run->tenant),
              LOG_STR("runtime", run->runtime ? run->runtime->name : ""),
              LOG_STR("verdict", verdict_name(r->verdict)), LOG_I64("exit_code", r->exit_code),
              LOG_U64("queued_us", r->timing.queued), LOG_U64("total_us", r->timing.total),
              LOG_U64("cpu_us", r->usage.cpu_user_us + r->usage.cpu_system_us),
              LOG_U64("memory_peak_bytes", r->usage.memory_peak_bytes));
     if (r->verdict == VERDICT_INTERNAL)
-        log_error("run.failed", r->err.text, LOG_STR("run_id", run->id),
-                  LOG_I64("code", r->err.code));
+        log_error("run.failed", r->err.text, LOG_RUN(run), LOG_I64("code", r->err.code));
 }
 
 void run_finish(struct run *run, const struct run_result *result)
@@ -215,8 +214,8 @@ void run_fail(struct run *run, const struct rpc_status *status)
 {
     run->failed = true;
     run->status = *status;
-    log_warn("run.refused", status->message, LOG_STR("run_id", run->id),
-             LOG_STR("tenant", run->tenant), LOG_STR("code", rpc_code_name((int)status->code)));
+    log_warn("run.refused", status->message, LOG_RUN(run), LOG_STR("tenant", run->tenant),
+             LOG_STR("code", rpc_code_name((int)status->code)));
     end(run);
 }
 

@@ -21,6 +21,7 @@
 #include "api/rpc_status.h"
 #include "base/loop.h"
 #include "base/output.h"
+#include "base/trace.h"
 #include "execsvc/admission.h"
 #include "execsvc/compile_cache.h"
 #include "execsvc/replay.h"
@@ -35,6 +36,9 @@ struct runtime;
 #define RUN_NOTICES_MAX 8
 
 enum run_state { RUN_QUEUED, RUN_STARTING, RUN_RUNNING, RUN_COLLECTING, RUN_ENDED };
+
+/* What every line of the log about a run has. */
+#define LOG_RUN(run) LOG_STR("run_id", (run)->id), LOG_STR("trace_id", (run)->trace_id)
 
 struct run_listener {
     void (*wake)(struct run_listener *listener);
@@ -73,6 +77,7 @@ struct run {
     struct exs *exs;
     struct run *prev, *next;
     char id[RUN_ID_SIZE];
+    char trace_id[TRACE_ID_SIZE]; /* of its caller */
     enum run_state state;
     bool interactive; /* input may come later */
 

@@ -19,7 +19,7 @@ static void drop(struct keep_entry *entry)
 {
     struct run *run = container_of(entry, struct run_keep, entry)->run;
     run->exs->stats.detach_evicted++;
-    log_info("run.evicted", "its result made room for others", LOG_STR("run_id", run->id),
+    log_info("run.evicted", "its result made room for others", LOG_RUN(run),
              LOG_STR("tenant", run->tenant));
     run_free(run);
 }
@@ -124,7 +124,7 @@ static void on_grace_over(struct loop_timer *timer)
     struct run *run = container_of(timer, struct run_keep, timer)->run;
     if (run->state != RUN_ENDED) {
         run->exs->stats.detach_expired++;
-        log_info("run.expired", "nobody came back for it", LOG_STR("run_id", run->id),
+        log_info("run.expired", "nobody came back for it", LOG_RUN(run),
                  LOG_STR("tenant", run->tenant));
     }
     run_abandon(run);
@@ -150,7 +150,7 @@ bool run_keep_leave(struct run *run, bool taken)
         return true;
     }
     run->exs->stats.detached++;
-    log_info("run.detached", "it goes on without its caller", LOG_STR("run_id", run->id),
+    log_info("run.detached", "it goes on without its caller", LOG_RUN(run),
              LOG_STR("tenant", run->tenant), LOG_U64("grace_ms", run->request.detach_grace_ms));
     run_flow(run);
     return true;
@@ -210,7 +210,7 @@ void run_keep_over(struct run *run)
     slim(run);
     if (keep_charge(run->exs->keeps, &keep->entry, cost_of(run)) != 0 ||
         (!run->listener && !wait_for_caller(run))) {
-        log_warn("run.not_kept", "no room to keep its result", LOG_STR("run_id", run->id),
+        log_warn("run.not_kept", "no room to keep its result", LOG_RUN(run),
                  LOG_STR("tenant", run->tenant));
         run->exs->stats.detach_evicted++;
         run_keep_let_go(run);
@@ -240,8 +240,7 @@ int run_attach(struct exs *exs, const char *tenant, const struct run_attach *att
     loop_timer_cancel(&keep->timer);
     keep_busy(entry);
     exs->stats.attached++;
-    log_info("run.attached", "its caller is back", LOG_STR("run_id", run->id),
-             LOG_STR("tenant", run->tenant));
+    log_info("run.attached", "its caller is back", LOG_RUN(run), LOG_STR("tenant", run->tenant));
     run->listener = listener;
     run->position = 0;
     memcpy(run->have, attach->offset, sizeof(run->have));

@@ -170,8 +170,7 @@ int run_submit(struct run *run, struct run_listener *listener, struct rpc_status
     exs->runs = run;
     exs->n_runs++;
     exs->stats.runs_total++;
-    log_debug("run.queued", "run taken in", LOG_STR("run_id", run->id),
-              LOG_STR("tenant", run->tenant));
+    log_debug("run.queued", "run taken in", LOG_RUN(run), LOG_STR("tenant", run->tenant));
     exs_schedule(exs);
     if (run->state == RUN_QUEUED && run->ticket.state == ADM_WAITING) {
         struct adm_place place;

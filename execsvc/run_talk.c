@@ -122,7 +122,7 @@ void run_check_stall(struct run *run, uint64_t now_us)
         run_keep_stalled(run);
         return;
     }
-    log_warn("run.stalled", "its client takes no files", LOG_STR("run_id", run->id),
+    log_warn("run.stalled", "its client takes no files", LOG_RUN(run),
              LOG_STR("tenant", run->tenant));
     run->taken_us = now_us;
     step_abandon(run->step);

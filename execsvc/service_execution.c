@@ -13,6 +13,7 @@
 #include "api/rpc_server.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "execsvc/exs.h"
 #include "execsvc/identity.h"
@@ -36,6 +37,7 @@ struct exec_call {
     struct loop_timer half_close;
     bool read_waits; /* the run's input is full: the next message is read later */
     char tenant[TENANT_SIZE];
+    struct trace trace;
 };
 
 /* ---- to the client ---- */
@@ -109,6 +111,9 @@ static void open_call(struct rpc_call *call, struct exs *exs, bool interactive)
     e->exs = exs;
     e->call = call;
     e->interactive = interactive;
+    size_t len;
+    const char *parent = rpc_call_metadata(call, "traceparent", &len);
+    trace_begin(parent, len, &e->trace);
     if (identity_tenant(exs->config, call, e->tenant, &status) < 0)
         rpc_call_finish(call, &status);
     else if (interactive)
@@ -143,16 +148,29 @@ static void on_close(struct rpc_call *call, bool cancelled)
     free(e);
 }
 
+/* The reason and the field are words of ours; the message may repeat the caller's. */
+static void log_refusal(const struct exec_call *e, const struct rpc_status *status)
+{
+    log_info("request.refused", "a run was not taken in", LOG_STR("trace_id", e->trace.trace_id),
+             LOG_STR("tenant", e->tenant), LOG_STR("code", rpc_code_name((int)status->code)),
+             LOG_STR("reason", status->reason), LOG_STR("field", status->field));
+}
+
 static void begin(struct exec_call *e, const uint8_t *bytes, size_t len)
 {
     struct rpc_status status;
     int r = run_new(e->exs, e->tenant, bytes, len, e->interactive, &e->run, &status);
-    if (r == 0 && (r = run_submit(e->run, &e->listener, &status)) < 0)
-        e->run = NULL;
-    if (r < 0)
-        rpc_call_finish(e->call, &status);
-    else
+    if (r == 0) {
+        memcpy(e->run->trace_id, e->trace.trace_id, sizeof(e->run->trace_id));
+        r = run_submit(e->run, &e->listener, &status);
+    }
+    if (r == 0) {
         pull(e);
+        return;
+    }
+    e->run = NULL;
+    log_refusal(e, &status);
+    rpc_call_finish(e->call, &status);
 }
 
 static void on_execute_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
