@@ -10,6 +10,7 @@ int cmd_doctor(int argc, char **argv);
 
 int cmd_run(int argc, char **argv);
 int cmd_node(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 /* Exit statuses of ours (contract.md); everything below is the program's own. */
 #define CLI_EXIT_LIMIT   124

@@ -23,6 +23,7 @@ struct command {
 static const struct command commands[] = {
     {"run", "run a program in a sandbox of the service and stream what it prints", NULL},
     {"node", "what the service is, can run and is doing", NULL},
+    {"top", "what it runs and who waits, live", NULL},
 #ifdef CLI_HAS_SANDBOX
     {"sandbox", "run a command in a sandbox right here, without the service", cmd_sandbox},
 #endif

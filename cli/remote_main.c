@@ -10,7 +10,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*fn)(int argc, char **argv);
-    } commands[] = {{"run", cmd_run}, {"node", cmd_node}};
+    } commands[] = {{"run", cmd_run}, {"node", cmd_node}, {"top", cmd_top}};
 
     for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0)

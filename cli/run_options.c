@@ -28,7 +28,7 @@ static const char help[] =
     "      --no-stdin      the program's input is empty\n"
     "  --class interactive|batch   which queue; default interactive\n"
     "  --detach TIME       go on for so long when this command loses its connection\n"
-    "  --label KEY=VALUE   for logs and `cloister node` (repeatable)\n"
+    "  --label KEY=VALUE   for logs and `cloister top` (repeatable)\n"
     "  --subject NAME      on whose behalf (the service must allow it)\n"
     "  --socket PATH       of the service; default: CLOISTER_SOCKET or\n"
     "                      /run/cloister/execsvc.sock\n"

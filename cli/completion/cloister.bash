@@ -5,7 +5,7 @@ _cloister_layers="user-namespace pid-namespace mount-namespace net-namespace ipc
     rlimits cgroup-memory cgroup-pids cgroup-cpu fds"
 _cloister_limits="memory cpu wall idle file-size processes output workspace inodes open-files"
 _cloister_runtimes="python3 bash c node"
-_cloister_commands="run node sandbox doctor version help --help --version"
+_cloister_commands="run node top sandbox doctor version help --help --version"
 _cloister_run="--runtime --command --file --env --limit --policy --output --json --terminal --stdin --no-stdin
     --class --detach --label --subject --socket --quiet --help -t -i -q -h"
 _cloister_run_values="--runtime --file --env --limit --policy --output --class --detach --label --subject --socket"
@@ -13,6 +13,7 @@ _cloister_sandbox="--limit --policy --bind --env --cwd --output --launcher --dis
     --dry-run --json --help -h"
 _cloister_sandbox_values="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing"
 _cloister_node="--socket --help -h"
+_cloister_top="--once --json --interval --socket --help -h"
 _cloister_doctor="--json --help"
 
 # The runtime that the extension of $1 chooses.
@@ -91,7 +92,7 @@ _cloister_value()
         --disable-layer | --allow-missing) _cloister_words "$_cloister_layers" "$2" ;;
         --output | --cwd) _cloister_directories "$2" ;;
         --file | --bind | --socket) _cloister_files "$2" ;;
-        --env | --label | --detach | --subject) COMPREPLY=() ;;
+        --env | --label | --detach | --subject | --interval) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }
@@ -149,6 +150,7 @@ _cloister()
             fi
             ;;
         node) _cloister_value "${COMP_WORDS[COMP_CWORD - 1]}" "$word" || _cloister_words "$_cloister_node" "$word" ;;
+        top) _cloister_value "${COMP_WORDS[COMP_CWORD - 1]}" "$word" || _cloister_words "$_cloister_top" "$word" ;;
         doctor) _cloister_words "$_cloister_doctor" "$word" ;;
     esac
     return 0

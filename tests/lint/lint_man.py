@@ -21,6 +21,7 @@ PROGRAMS = {  # page: the program
     "cloister-run.1": ["cloister", "run"],
     "cloister-sandbox.1": ["cloister", "sandbox", "run"],
     "cloister-node.1": ["cloister", "node"],
+    "cloister-top.1": ["cloister", "top"],
     "cloister-doctor.1": ["cloister", "doctor"],
     "cloister-spawner.8": ["cloister-spawner"],
     "execsvc.8": ["execsvc"],

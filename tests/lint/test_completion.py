@@ -42,7 +42,7 @@ class Completion(unittest.TestCase):
         self.assertEqual({"run"}, complete("r"))
 
     def test_options_are_those_of_help(self):
-        for words in (["run"], ["sandbox", "run"], ["node"], ["doctor"]):
+        for words in (["run"], ["sandbox", "run"], ["node"], ["top"], ["doctor"]):
             shown = subprocess.run([BUILD / "bin" / "cloister", *words, "--help"], capture_output=True, text=True,
                                    check=True).stdout
             offered = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", shown)) | {"--help"}
