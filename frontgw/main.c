@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "frontgw/context.h"
 #include "frontgw/http/assets.h"
@@ -22,7 +23,6 @@
 #include "frontgw/http/job.h"
 #include "frontgw/http/route.h"
 #include "frontgw/limits/limiter.h"
-#include "frontgw/ops/confine.h"
 #include "frontgw/ops/metrics.h"
 #include "frontgw/ops/routes.h"
 #include "frontgw/ops/scrape.h"
@@ -171,7 +171,7 @@ static int start(struct gateway *gw, struct err *err)
     if (r == 0 && gw->scrape)
         r = scrape_start(gw->scrape, err);
     if (r == 0 && gw->settings.seccomp)
-        r = confine_process(err);
+        r = guard_filter(false, err);
     if (r == 0)
         r = gw_http_start(gw->context.http, err);
     return r;

@@ -1,4 +1,4 @@
-/* The filter of the process, tried in children: what is forbidden ends them, what a gateway needs
+/* The filter of the process, tried in children: what is forbidden ends them, what a service needs
  * goes on. */
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "frontgw/ops/confine.h"
+#include "base/guard.h"
 
 /* Children only _exit(): 0 is the expected outcome. */
 typedef int child_fn(void);
@@ -32,7 +32,7 @@ static int run_confined(child_fn *fn)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct err err;
-        if (confine_process(&err) < 0)
+        if (guard_filter(false, &err) < 0)
             _exit(99);
         _exit(fn());
     }
@@ -87,7 +87,7 @@ static int do_setuid(void)
     return setuid(getuid()) == 0 ? 1 : 2;
 }
 
-static void what_a_gateway_never_does_ends_it(void **state)
+static void what_a_service_never_does_ends_it(void **state)
 {
     (void)state;
     static child_fn *const deeds[] = {do_execve, do_execveat, do_fork, do_ptrace,
@@ -163,7 +163,7 @@ static void every_thread_is_confined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_gateway_never_does_ends_it),
+        cmocka_unit_test(what_a_service_never_does_ends_it),
         cmocka_unit_test(sockets_of_other_kinds_are_refused),
         cmocka_unit_test(threads_sockets_and_files_go_on),
         cmocka_unit_test(every_thread_is_confined),

@@ -1,25 +1,24 @@
-#include "execsvc/guard.h"
+#include "base/guard.h"
 
 #include <errno.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/err.h"
 
-/* The leak checker of a sanitized build stops the world with a traced clone; only there it may. */
 #ifdef __SANITIZE_ADDRESS__
-#define LEAK_CHECKER 1
+#define LEAK_CHECKER true
 #else
-#define LEAK_CHECKER 0
+#define LEAK_CHECKER false
 #endif
 
-/* Nothing in gRPC, OpenSSL or glibc needs these at run time; code that was slipped in would. */
 static const int forbidden[] = {
     SCMP_SYS(execve),
     SCMP_SYS(execveat),
@@ -81,17 +80,26 @@ static const int forbidden[] = {
     SCMP_SYS(mknod),
     SCMP_SYS(mknodat),
     SCMP_SYS(memfd_secret),
+    SCMP_SYS(adjtimex),
+    SCMP_SYS(clock_adjtime),
+    SCMP_SYS(sethostname),
+    SCMP_SYS(setdomainname),
+    SCMP_SYS(iopl),
+    SCMP_SYS(ioperm),
+    SCMP_SYS(vhangup),
 };
 
-static int add_rules(scmp_filter_ctx filter)
+static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+
+static int forbid_calls(scmp_filter_ctx filter, bool leak_checker)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
-        if (!LEAK_CHECKER || forbidden[i] != SCMP_SYS(ptrace))
+        if (!leak_checker || forbidden[i] != SCMP_SYS(ptrace))
             r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, forbidden[i], 0);
     /* clone(2) makes threads and nothing else; clone3's flags can't be read, glibc then uses clone.
      */
-    if (r == 0 && !LEAK_CHECKER)
+    if (r == 0 && !leak_checker)
         r = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     if (r == 0)
@@ -99,16 +107,43 @@ static int add_rules(scmp_filter_ctx filter)
     return r;
 }
 
-static int load_filter(struct err *err)
+static bool family_is_allowed(int family)
+{
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+        if (families[i] == family)
+            return true;
+    return false;
+}
+
+/* Every family above the highest allowed one, and those between, one by one. */
+static int refuse_families(scmp_filter_ctx filter)
+{
+    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                             SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+    for (int family = 0; r == 0 && family <= AF_NETLINK; family++)
+        if (!family_is_allowed(family))
+            r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                 SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+    return r;
+}
+
+int guard_filter(bool leak_checker, struct err *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter)
         return err_set(err, -ENOMEM, "system call filter: %m");
+    /* Foreign architectures (and x32) would go past the table. */
     int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0)
         r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (r == 0)
-        r = add_rules(filter);
+        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    if (r == 0)
+        r = forbid_calls(filter, leak_checker);
+    if (r == 0)
+        r = refuse_families(filter);
+    if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = -errno;
     if (r == 0)
         r = seccomp_load(filter);
     seccomp_release(filter);
@@ -130,9 +165,8 @@ int guard_install(struct err *err)
     const struct rlimit no_core = {0};
     if (setrlimit(RLIMIT_CORE, &no_core) < 0)
         return err_set(err, -errno, "RLIMIT_CORE: %m");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        prctl(PR_SET_DUMPABLE, LEAK_CHECKER, 0, 0, 0) < 0)
-        return err_set(err, -errno, "prctl: %m");
+    if (prctl(PR_SET_DUMPABLE, LEAK_CHECKER, 0, 0, 0) < 0)
+        return err_set(err, -errno, "PR_SET_DUMPABLE: %m");
     int r = drop_capabilities(err);
-    return r < 0 ? r : load_filter(err);
+    return r < 0 ? r : guard_filter(LEAK_CHECKER, err);
 }
