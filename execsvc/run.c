@@ -18,7 +18,7 @@ void run_begin(struct run *run)
 {
     run->state = RUN_STARTING;
     run->begun_us = clock_us();
-    run->tell_queued = false;
+    run->tell_queued = run_is_kept(run) && !run->listed; /* its id is known before all else */
     stats_waited(&run->exs->stats, run->ticket.class, run->begun_us - run->submitted_us,
                  run->listed);
     if (run->runtime && run->runtime->compile.n > 0)

@@ -177,8 +177,6 @@ int run_submit(struct run *run, struct run_listener *listener, struct rpc_status
         adm_place(exs->adm, &run->ticket, now, &place);
         run_on_place(run, &place);
     }
-    if (run_is_kept(run)) /* its id is known before anything else happens */
-        run->tell_queued = true;
     return 0;
 }
 
