@@ -51,6 +51,7 @@ int client_new(const struct client_options *options, struct client **ret, struct
     int n = snprintf(target, sizeof(target), "%s%s", options->socket ? "unix:" : "", where);
     if (n < 0 || (size_t)n >= sizeof(target))
         return err_set(err, -ENAMETOOLONG, "the service's address is too long");
+    const struct rpc_channel_tls tls = {options->ca, options->certificate, options->key};
     struct client *client = calloc(1, sizeof(*client));
     if (!client)
         return err_set(err, -ENOMEM, "client: %m");
@@ -60,7 +61,7 @@ int client_new(const struct client_options *options, struct client **ret, struct
     if (rc == 0)
         rc = rpc_cq_new(NULL, &client->cq, err);
     if (rc == 0)
-        rc = rpc_channel_new(client->cq, target, &client->channel, err);
+        rc = rpc_channel_new(client->cq, target, options->ca ? &tls : NULL, &client->channel, err);
     if (rc < 0) {
         client_free(client);
         return rc;

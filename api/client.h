@@ -29,9 +29,11 @@ struct err;
 #define CLIENT_SOCKET_DEFAULT "/run/cloister/execsvc.sock"
 
 struct client_options {
-    const char *socket;  /* path of a unix socket; or */
-    const char *target;  /* a gRPC target ("127.0.0.1:8443"), when @socket is NULL */
-    const char *subject; /* sent as cloister-subject; NULL: none */
+    const char *socket; /* path of a unix socket; or */
+    const char *target; /* a gRPC target ("node1.example:7443"), when @socket is NULL */
+    const char *ca; /* PEM files, for TCP with mutual TLS (all three or none): who vouches for */
+    const char *certificate, *key; /* the service; and who we are */
+    const char *subject;           /* sent as cloister-subject; NULL: none */
 };
 
 /** client_new() - no connection is made before the first call. */

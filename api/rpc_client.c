@@ -13,7 +13,10 @@
 #include "api/rpc_cq.h"
 #include "api/text.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/loop.h"
+
+#define PEM_BYTES_MAX ((size_t)1 << 20)
 
 struct rpc_channel {
     struct rpc_cq *cq;
@@ -35,12 +38,47 @@ struct rpc_client_call {
     bool reading, writing, read_any, closing, close_sent, over;
 };
 
-int rpc_channel_new(struct rpc_cq *cq, const char *target, struct rpc_channel **ret,
-                    struct err *err)
+/* The files are gone from our memory when gRPC has them. */
+static int tls_credentials(const struct rpc_channel_tls *tls, grpc_channel_credentials **ret,
+                           struct err *err)
 {
+    const char *const paths[3] = {tls->ca, tls->certificate, tls->key};
+    char *texts[3] = {NULL};
+    ssize_t n = 0;
+    for (int i = 0; n >= 0 && i < 3; i++)
+        n = paths[i] ? file_read_text(paths[i], PEM_BYTES_MAX, &texts[i], err)
+                     : err_set(err, -EINVAL, "TLS takes a CA, a certificate and its key");
+    if (n >= 0) {
+        grpc_ssl_pem_key_cert_pair pair = {.private_key = texts[2], .cert_chain = texts[1]};
+        *ret = grpc_ssl_credentials_create_ex(texts[0], &pair, NULL, NULL);
+        if (!*ret)
+            n = err_set(err, -EINVAL, "%s, %s and %s do not fit together", tls->ca,
+                        tls->certificate, tls->key);
+    }
+    for (int i = 0; i < 3; i++) {
+        if (texts[i])
+            explicit_bzero(texts[i], strlen(texts[i]));
+        free(texts[i]);
+    }
+    return n < 0 ? (int)n : 0;
+}
+
+int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_channel_tls *tls,
+                    struct rpc_channel **ret, struct err *err)
+{
+    grpc_channel_credentials *creds = NULL;
+    int rc = 0;
+    if (tls)
+        rc = tls_credentials(tls, &creds, err);
+    else
+        creds = grpc_insecure_credentials_create();
+    if (rc < 0)
+        return rc;
     struct rpc_channel *channel = calloc(1, sizeof(*channel));
-    if (!channel)
+    if (!channel) {
+        grpc_channel_credentials_release(creds);
         return err_set(err, -ENOMEM, "channel: %m");
+    }
     channel->cq = cq;
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_HTTP_PROXY},
@@ -55,7 +93,6 @@ int rpc_channel_new(struct rpc_cq *cq, const char *target, struct rpc_channel **
          .value.integer = 2000},
     };
     grpc_channel_args channel_args = {sizeof(args) / sizeof(args[0]), args};
-    grpc_channel_credentials *creds = grpc_insecure_credentials_create();
     channel->channel = grpc_channel_create(target, creds, &channel_args);
     grpc_channel_credentials_release(creds);
     if (!channel->channel) {

@@ -24,12 +24,18 @@ struct rpc_cq;
 
 #define RPC_CLIENT_METADATA_MAX 8
 
+/* PEM files. The service's certificate must name the host of the target. */
+struct rpc_channel_tls {
+    const char *ca, *certificate, *key;
+};
+
 /**
  * rpc_channel_new() - no connection is made before the first call
  * @target: "unix:/run/cloister/execsvc.sock", "127.0.0.1:8443" ...
+ * @tls: NULL for a socket that is nobody else's; its files are read now
  */
-int rpc_channel_new(struct rpc_cq *cq, const char *target, struct rpc_channel **ret,
-                    struct err *err);
+int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_channel_tls *tls,
+                    struct rpc_channel **ret, struct err *err);
 /** rpc_channel_free() - after its calls have ended. */
 struct rpc_channel *rpc_channel_free(struct rpc_channel *channel);
 

@@ -14,15 +14,16 @@
 #define REPLY_CAP  ((size_t)4 << 20)
 
 static const char help[] =
-    "cloister node [--socket PATH]\n"
+    "cloister node [OPTION]...\n"
     "\n"
     "Says what the service is, what it can run, which limits it enforces and "
     "what it is doing.\n"
+    "\n" SERVICE_HELP "\n"
     "Exit status: 0: it serves; 1: it is there and not ready; 125: no service.\n";
 
 struct node {
     struct client *client;
-    const char *socket;
+    struct service_place place;
     struct arena arena;
 };
 
@@ -30,7 +31,7 @@ struct node {
 static int no_answer(const struct node *node, const struct rpc_status *status)
 {
     char words[1024];
-    service_explain(node->socket, status, words, sizeof(words));
+    service_explain(&node->place, status, words, sizeof(words));
     fprintf(stderr, "cloister: %s\n", words);
     return rpc_code_exit_status((int)status->code);
 }
@@ -115,23 +116,24 @@ static int node_report(struct node *node)
 
 int cmd_node(int argc, char **argv)
 {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct node node = {.socket = NULL};
+    static const struct option options[] = {SERVICE_OPTIONS, {"help", no_argument, NULL, 'h'}, {0}};
+    struct node node = {.client = NULL};
+    struct err err = {0};
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             return 0;
         }
-        if (option != 's')
+        if (!service_option(&node.place, option, optarg))
             return CLI_EXIT_REFUSED; /* getopt has said why */
-        node.socket = optarg;
     }
-    node.socket = service_socket(node.socket);
-    struct err err = {0};
-    if (client_new(&(struct client_options){.socket = node.socket}, &node.client, &err) < 0) {
+    if (service_find(&node.place, &err) < 0) {
+        fprintf(stderr, "cloister: %s\n", err.text);
+        return CLI_EXIT_REFUSED;
+    }
+    const struct client_options where = service_client(&node.place, NULL);
+    if (client_new(&where, &node.client, &err) < 0) {
         fprintf(stderr, "cloister: %s\n", err.text);
         return CLI_EXIT_OURS;
     }

@@ -303,7 +303,7 @@ static void on_end(void *arg, const struct rpc_status *status)
     if (s->exit_status >= 0) /* the Result was here */
         return;
     char words[1024];
-    service_explain(service_socket(s->options.socket), status, words, sizeof(words));
+    service_explain(&s->options.place, status, words, sizeof(words));
     bool cancelled = status->code == RPC_CANCELLED;
     int exit_status = cancelled ? 128 + SIGINT : rpc_code_exit_status((int)status->code);
     enum verdict verdict = cancelled                         ? VERDICT_CANCELLED
@@ -443,10 +443,7 @@ static void on_rpc(struct loop_io *io, uint32_t ready)
 
 static int connect_service(struct session *s, struct err *err)
 {
-    struct client_options options = {
-        .socket = service_socket(s->options.socket),
-        .subject = s->options.subject,
-    };
+    const struct client_options options = service_client(&s->options.place, s->options.subject);
     int rc = loop_new(&s->loop, err);
     if (rc == 0)
         rc = watch_signals(s, err);

@@ -38,16 +38,13 @@ static const char help[] =
     "Shows what the service runs and who waits, live: q or Ctrl-C ends it. Your own runs are\n"
     "listed; the operator (root, and the service's own user) sees everybody's.\n"
     "\n"
-    "  --once           print it once and end; also what happens without a terminal\n"
-    "  --json           a JSON object a line, for each update; with --once just one\n"
-    "  --interval TIME  between two updates, 200ms to 60s; default 1s\n"
-    "  --socket PATH    of the service; default: CLOISTER_SOCKET or\n"
-    "                   /run/cloister/execsvc.sock\n"
-    "\n"
+    "  --once              print it once and end; also what happens without a terminal\n"
+    "  --json              a JSON object a line, for each update; with --once just one\n"
+    "  --interval TIME     between two updates, 200ms to 60s; default 1s\n" SERVICE_HELP "\n"
     "Exit status: 0; 125: the service failed or is not there; 126: refused.\n";
 
 struct top {
-    const char *socket;
+    struct service_place place;
     uint32_t interval_ms;
     bool once, json;
 
@@ -81,7 +78,7 @@ static int no_answer(struct top *top, const struct rpc_status *status)
 {
     char words[1024];
     int exit_status = rpc_code_exit_status((int)status->code);
-    service_explain(top->socket, status, words, sizeof(words));
+    service_explain(&top->place, status, words, sizeof(words));
     finish_failed(top, words, exit_status);
     return exit_status;
 }
@@ -212,7 +209,7 @@ static int show(struct top *top)
 {
     struct err err = {0};
     struct rpc_status status;
-    struct client_options options = {.socket = top->socket};
+    const struct client_options options = service_client(&top->place, NULL);
     /* Signals first: gRPC's threads are to have them blocked too. */
     int rc = loop_new(&top->loop, &err);
     if (rc == 0)
@@ -248,7 +245,7 @@ static int parse(int argc, char **argv, struct top *top, struct err *err)
     static const struct option options[] = {{"once", no_argument, NULL, 'o'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"interval", required_argument, NULL, 'i'},
-                                            {"socket", required_argument, NULL, 's'},
+                                            SERVICE_OPTIONS,
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     int option, rc = 0;
@@ -264,9 +261,7 @@ static int parse(int argc, char **argv, struct top *top, struct err *err)
             top->json = true;
         else if (option == 'i')
             rc = parse_interval(top, optarg, err);
-        else if (option == 's')
-            top->socket = optarg;
-        else
+        else if (!service_option(&top->place, option, optarg))
             rc = err_set(err, -EINVAL,
                          "%s: unknown option, or its value is missing; `cloister top --help` lists "
                          "them",
@@ -274,7 +269,7 @@ static int parse(int argc, char **argv, struct top *top, struct err *err)
     }
     if (rc == 0 && optind < argc)
         rc = err_set(err, -EINVAL, "%s: `cloister top` takes options only", argv[optind]);
-    return rc;
+    return rc == 0 ? service_find(&top->place, err) : rc;
 }
 
 int cmd_top(int argc, char **argv)
@@ -286,7 +281,6 @@ int cmd_top(int argc, char **argv)
         fprintf(stderr, "cloister: %s\n", err.text);
     if (rc != 0)
         return rc < 0 ? CLI_EXIT_REFUSED : 0;
-    top.socket = service_socket(top.socket);
     if (!top.json && !isatty(STDOUT_FILENO))
         top.once = true;
     arena_init(&top.arena, REPLY_CAP);

@@ -29,9 +29,7 @@ static const char help[] =
     "  --class interactive|batch   which queue; default interactive\n"
     "  --detach TIME       go on for so long when this command loses its connection\n"
     "  --label KEY=VALUE   for logs and `cloister top` (repeatable)\n"
-    "  --subject NAME      on whose behalf (the service must allow it)\n"
-    "  --socket PATH       of the service; default: CLOISTER_SOCKET or\n"
-    "                      /run/cloister/execsvc.sock\n"
+    "  --subject NAME      on whose behalf (the service must allow it)\n" SERVICE_HELP
     "  -q, --quiet         say nothing of our own on stderr\n"
     "\n"
     "Ctrl-C is passed on to the program; the second one ends it.\n"
@@ -52,7 +50,6 @@ enum {
     OPT_DETACH,
     OPT_LABEL,
     OPT_SUBJECT,
-    OPT_SOCKET,
 };
 
 static const struct option long_options[] = {
@@ -71,7 +68,7 @@ static const struct option long_options[] = {
     {"detach", required_argument, NULL, OPT_DETACH},
     {"label", required_argument, NULL, OPT_LABEL},
     {"subject", required_argument, NULL, OPT_SUBJECT},
-    {"socket", required_argument, NULL, OPT_SOCKET},
+    SERVICE_OPTIONS,
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -196,10 +193,9 @@ static int set_value(struct run_options *o, int option, const char *text, struct
     case OPT_SUBJECT:
         o->subject = text;
         return 0;
-    case OPT_SOCKET:
-        o->socket = text;
-        return 0;
     default:
+        if (service_option(&o->place, option, text))
+            return 0;
         return err_set(err, -EINVAL, "unknown option; `cloister run --help` lists them");
     }
 }
@@ -254,7 +250,8 @@ static int parse(int argc, char **argv, struct run_options *ret, struct err *err
     }
     ret->rest = argv + optind;
     ret->n_rest = (size_t)(argc - optind);
-    return check_rest(ret, err);
+    int rc = check_rest(ret, err);
+    return rc < 0 ? rc : service_find(&ret->place, err);
 }
 
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct err *err)

@@ -6,13 +6,14 @@
 #include <stdint.h>
 
 #include "api/model.h"
+#include "cli/service.h"
 
 #define RUN_LIST_MAX 1024
 
 struct run_options {
-    const char *socket;
-    const char *runtime; /* NULL: by the file's extension */
-    const char *output;  /* directory, or NULL */
+    struct service_place place; /* complete: service_find() has been asked */
+    const char *runtime;        /* NULL: by the file's extension */
+    const char *output;         /* directory, or NULL */
     const char *subject;
     bool json, terminal, quiet, command;
     int input; /* 1: stream stdin, 0: do not, -1: if it is no terminal */

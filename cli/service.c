@@ -7,15 +7,56 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "api/client.h"
 #include "base/cleanup.h"
+#include "base/err.h"
 
-const char *service_socket(const char *given)
+bool service_option(struct service_place *place, int option, const char *value)
 {
-    if (given)
-        return given;
-    const char *named = getenv("CLOISTER_SOCKET");
-    return named && named[0] ? named : CLIENT_SOCKET_DEFAULT;
+    const char **const where[] = {&place->socket, &place->connect, &place->ca, &place->cert,
+                                  &place->key};
+    if (option < OPT_SERVICE || option >= OPT_SERVICE_END)
+        return false;
+    *where[option - OPT_SERVICE] = value;
+    return true;
+}
+
+static const char *or_environment(const char *given, const char *variable)
+{
+    const char *named = given ? given : getenv(variable);
+    return named && named[0] ? named : NULL;
+}
+
+int service_find(struct service_place *place, struct err *err)
+{
+    if (place->socket && !place->connect)
+        return 0;
+    place->connect = or_environment(place->connect, "CLOISTER_CONNECT");
+    if (!place->connect) {
+        place->socket = or_environment(place->socket, "CLOISTER_SOCKET");
+        if (!place->socket)
+            place->socket = CLIENT_SOCKET_DEFAULT;
+        return 0;
+    }
+    place->ca = or_environment(place->ca, "CLOISTER_CA");
+    place->cert = or_environment(place->cert, "CLOISTER_CERT");
+    place->key = or_environment(place->key, "CLOISTER_KEY");
+    if (place->ca && place->cert && place->key)
+        return 0;
+    return err_set(err, -EINVAL,
+                   "--connect %s takes --ca, --cert and --key too (or CLOISTER_CA, CLOISTER_CERT "
+                   "and CLOISTER_KEY): TCP is only with mutual TLS",
+                   place->connect);
+}
+
+struct client_options service_client(const struct service_place *place, const char *subject)
+{
+    if (!place->connect)
+        return (struct client_options){.socket = place->socket, .subject = subject};
+    return (struct client_options){.target = place->connect,
+                                   .ca = place->ca,
+                                   .certificate = place->cert,
+                                   .key = place->key,
+                                   .subject = subject};
 }
 
 /* gRPC's words for a failed connection help nobody: try it once more by hand. Return: 0 or an
@@ -62,10 +103,18 @@ static void explain_unavailable(const char *socket, const struct rpc_status *sta
     }
 }
 
-void service_explain(const char *socket, const struct rpc_status *status, char *buf, size_t size)
+void service_explain(const struct service_place *place, const struct rpc_status *status, char *buf,
+                     size_t size)
 {
+    if (status->code == RPC_UNAVAILABLE && place->connect) {
+        snprintf(buf, size,
+                 "the service at %s can't be reached: %s. Is it there, does its certificate name "
+                 "this host, and is the name in yours among its tls_allowed? Its log says why",
+                 place->connect, status->message);
+        return;
+    }
     if (status->code == RPC_UNAVAILABLE) {
-        explain_unavailable(socket, status, buf, size);
+        explain_unavailable(place->socket, status, buf, size);
         return;
     }
     int n = snprintf(buf, size, "%s",

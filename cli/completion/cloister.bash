@@ -7,13 +7,13 @@ _cloister_limits="memory cpu wall idle file-size processes output workspace inod
 _cloister_runtimes="python3 bash c node"
 _cloister_commands="run node top sandbox doctor version help --help --version"
 _cloister_run="--runtime --command --file --env --limit --policy --output --json --terminal --stdin --no-stdin
-    --class --detach --label --subject --socket --quiet --help -t -i -q -h"
-_cloister_run_values="--runtime --file --env --limit --policy --output --class --detach --label --subject --socket"
+    --class --detach --label --subject --socket --connect --ca --cert --key --quiet --help -t -i -q -h"
+_cloister_run_values="--runtime --file --env --limit --policy --output --class --detach --label --subject --socket --connect --ca --cert --key"
 _cloister_sandbox="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing
     --dry-run --json --help -h"
 _cloister_sandbox_values="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing"
-_cloister_node="--socket --help -h"
-_cloister_top="--once --json --interval --socket --help -h"
+_cloister_node="--socket --connect --ca --cert --key --help -h"
+_cloister_top="--once --json --interval --socket --connect --ca --cert --key --help -h"
 _cloister_doctor="--json --help"
 
 # The runtime that the extension of $1 chooses.
@@ -91,8 +91,8 @@ _cloister_value()
         --launcher) _cloister_words "native bwrap" "$2" ;;
         --disable-layer | --allow-missing) _cloister_words "$_cloister_layers" "$2" ;;
         --output | --cwd) _cloister_directories "$2" ;;
-        --file | --bind | --socket) _cloister_files "$2" ;;
-        --env | --label | --detach | --subject | --interval) COMPREPLY=() ;;
+        --file | --bind | --socket | --ca | --cert | --key) _cloister_files "$2" ;;
+        --env | --label | --detach | --subject | --connect | --interval) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }

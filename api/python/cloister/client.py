@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Union
 
 import grpc
@@ -22,24 +23,41 @@ _UNARY_TIMEOUT_S = 10.0
 
 
 def _address(target: Optional[str]) -> str:
-    target = target or os.environ.get("CLOISTER_SOCKET") or DEFAULT_TARGET
+    target = target or os.environ.get("CLOISTER_CONNECT") or os.environ.get("CLOISTER_SOCKET") or DEFAULT_TARGET
     return "unix://" + target if target.startswith("/") else target
+
+
+def _channel(target: str, ca: Optional[str], cert: Optional[str], key: Optional[str]) -> grpc.Channel:
+    options = [("grpc.max_receive_message_length", 64 << 20)]
+    if target.startswith("unix:"):
+        if ca or cert or key:
+            raise ValueError("ca, cert, key: a unix socket takes none of them")
+        return grpc.insecure_channel(target, options=options)
+    names = (ca or os.environ.get("CLOISTER_CA"), cert or os.environ.get("CLOISTER_CERT"), key or os.environ.get("CLOISTER_KEY"))
+    if not all(names):
+        raise ValueError(f"{target}: TCP takes ca, cert and key: there is none without mutual TLS")
+    roots, chain, private = (Path(name).read_bytes() for name in names)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots, private, chain), options=options)
 
 
 class Client:
     """A connection to a node of Cloister.
 
-    target: a gRPC target or the path of a socket; default: CLOISTER_SOCKET of the environment, or DEFAULT_TARGET.
+    target: the path of a socket, or HOST:PORT of a service elsewhere; default: CLOISTER_CONNECT or CLOISTER_SOCKET of the
+        environment, or DEFAULT_TARGET.
+    ca, cert, key: for HOST:PORT, PEM files: who vouches for the service, and who we are (mutual TLS). Default:
+        CLOISTER_CA, CLOISTER_CERT and CLOISTER_KEY of the environment.
     subject: for whom the runs are, if that is not the caller; needs act_for in the service's configuration.
 
     Nothing is connected before the first call. Threads may share a client: every call is independent, and several
     may be under way at once. One stream belongs to one thread. After os.fork() make a new one (gRPC's rule).
     """
 
-    def __init__(self, target: Optional[str] = None, subject: Optional[str] = None):
+    def __init__(self, target: Optional[str] = None, subject: Optional[str] = None, *, ca: Optional[str] = None,
+                 cert: Optional[str] = None, key: Optional[str] = None):
         self.target = _address(target)
         self._metadata = [("cloister-subject", subject)] if subject else []
-        self._channel = grpc.insecure_channel(self.target, options=[("grpc.max_receive_message_length", 64 << 20)])
+        self._channel = _channel(self.target, ca, cert, key)
         self._execute = self._channel.unary_stream(
             _PREFIX + "Execution/Execute", pb.ExecuteRequest.SerializeToString, pb.ExecuteEvent.FromString)
         self._info = self._channel.unary_unary(

@@ -176,7 +176,7 @@ struct fixture *fixture_new(const struct rpc_server_options *options)
         fail_msg("%s", err.text);
     assert_int_equal(rpc_cq_new(NULL, &f->cq, &err), 0);
     assert_int_equal(loop_io_add(f->loop, &f->cq_io, rpc_cq_fd(f->cq), EPOLLIN, on_cq, &err), 0);
-    assert_int_equal(rpc_channel_new(f->cq, target, &f->channel, &err), 0);
+    assert_int_equal(rpc_channel_new(f->cq, target, NULL, &f->channel, &err), 0);
     return f;
 }
 

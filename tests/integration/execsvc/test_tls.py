@@ -97,6 +97,27 @@ class Tls(ServiceTest):
         self.assertEqual(run.stdout, block * 64)
         client.close()
 
+    def cli(self, *words, name="client"):
+        env = {"CLOISTER_CA": self.certs.path("ca.pem"), "CLOISTER_CERT": self.certs.path(name + ".pem"),
+               "CLOISTER_KEY": self.certs.path(name + ".key")}
+        return subprocess.run([BUILD / "bin" / "cloister", *words], env={**os.environ, **env}, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=60 * SLOW)
+
+    def test_the_command_line(self):
+        where = ("--connect", f"localhost:{self.certs.port(self.service)}")
+        done = self.cli("run", *where, "--command", "--", "/bin/echo", "there")
+        self.assertEqual((done.returncode, done.stdout), (0, "there\n"), done)
+        done = self.cli("node", *where)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn("you are dns:client.test", done.stdout)
+        self.certs.issue("client", "unlisted", "DNS:unlisted.test")
+        done = self.cli("node", *where, name="unlisted")
+        self.assertEqual(done.returncode, 125, done)
+        self.assertIn("tls_allowed", done.stderr)
+        done = self.cli("node", *where, "--ca", "/nowhere")
+        self.assertEqual(done.returncode, 125, done)
+        self.assertIn("/nowhere", done.stderr)
+
     def test_no_certificate(self):
         self.assertRefused(self.certs.context(None), "peer did not return a certificate")
 

@@ -8,9 +8,11 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 from service import SLOW, SOURCE, Service, need_root, wait_for  # noqa: E402
+from tls import Certs  # noqa: E402
 
 PACKAGE = SOURCE / "api" / "python"
 BUILT = tempfile.TemporaryDirectory(prefix="cloister-sdk-python-")
@@ -160,6 +162,30 @@ class SdkTest(unittest.TestCase):
             scope = {"client": client}
             exec(re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.S)[1], scope)
         self.assertEqual((scope["result"].ok, scope["result"].outputs), (True, {"out.txt": b"HELLO"}))
+
+
+class TlsTest(unittest.TestCase):
+    def test_a_service_elsewhere(self):
+        certs = Certs()
+        self.addCleanup(certs.close)
+        certs.issue("client", "stranger", "DNS:stranger.test")
+        ca, cert, key = (str(certs.path(name)) for name in ("ca.pem", "client.pem", "client.key"))
+        with Service({"execsvc": certs.settings()}) as service:
+            target = f"localhost:{certs.port(service)}"
+            with cloister.Client(target, ca=ca, cert=cert, key=key) as client:
+                self.assertEqual(client.info().tenant, "dns:client.test")
+                self.assertEqual(client.run("print('over tcp')", timeout=30 * SLOW).text, "over tcp\n")
+            stranger = [str(certs.path("stranger" + end)) for end in (".pem", ".key")]
+            with cloister.Client(target, ca=ca, cert=stranger[0], key=stranger[1]) as client:
+                with self.assertRaises(cloister.Unavailable):
+                    client.info()
+            names = {"CLOISTER_CONNECT": target, "CLOISTER_CA": ca, "CLOISTER_CERT": cert, "CLOISTER_KEY": key}
+            with mock.patch.dict(os.environ, names), cloister.Client() as client:
+                self.assertEqual(client.info().tenant, "dns:client.test")
+        with self.assertRaisesRegex(ValueError, "mutual TLS"):
+            cloister.Client("localhost:1", ca=ca)
+        with self.assertRaisesRegex(ValueError, "unix socket"):
+            cloister.Client("/run/x.sock", ca=ca)
 
 
 class ThreadsTest(unittest.TestCase):

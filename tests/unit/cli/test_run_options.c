@@ -62,8 +62,54 @@ static void every_option_is_taken(void **state)
     assert_int_equal(o.detach_grace_ms, 120000);
     assert_string_equal(o.labels[0].key, "a");
     assert_string_equal(o.subject, "s");
-    assert_string_equal(o.socket, "/s");
+    assert_string_equal(o.place.socket, "/s");
     run_options_done(&o);
+}
+
+/* Arguments are kept in @words, which the options point into. */
+static int place_of(char *words, struct run_options *ret, struct err *err)
+{
+    char *argv[16], *save = NULL;
+    int argc = 0;
+    for (char *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    argv[argc] = NULL;
+    return run_options_parse(argc, argv, ret, err);
+}
+
+static void a_service_elsewhere_takes_three_files(void **state)
+{
+    (void)state;
+    struct run_options o;
+    struct err err = {0};
+    char whole[] = "run --connect h:1 --ca a --cert b --key c x.py";
+    char half[] = "run --connect h:1 --ca a x.py", none[] = "run x.py",
+         socket[] = "run --socket /s x.py";
+    assert_int_equal(place_of(whole, &o, &err), 0);
+    struct client_options where = service_client(&o.place, "s");
+    assert_null(where.socket);
+    assert_string_equal(where.target, "h:1");
+    assert_string_equal(where.ca, "a");
+    assert_string_equal(where.certificate, "b");
+    assert_string_equal(where.key, "c");
+    assert_true(place_of(half, &o, &err) < 0);
+    assert_non_null(strstr(err.text, "CLOISTER_CERT"));
+    setenv("CLOISTER_CONNECT", "e:2", 1);
+    setenv("CLOISTER_CA", "ea", 1);
+    setenv("CLOISTER_CERT", "eb", 1);
+    setenv("CLOISTER_KEY", "ec", 1);
+    assert_int_equal(place_of(none, &o, &err), 0);
+    where = service_client(&o.place, NULL);
+    assert_string_equal(where.target, "e:2");
+    assert_string_equal(where.key, "ec");
+    assert_int_equal(place_of(socket, &o, &err), 0); /* what is said wins over what is set */
+    where = service_client(&o.place, NULL);
+    assert_string_equal(where.socket, "/s");
+    assert_null(where.ca);
+    unsetenv("CLOISTER_CONNECT");
+    unsetenv("CLOISTER_CA");
+    unsetenv("CLOISTER_CERT");
+    unsetenv("CLOISTER_KEY");
 }
 
 static void what_is_wrong_is_said(void **state)
@@ -126,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rest_is_the_programs),
         cmocka_unit_test(every_option_is_taken),
+        cmocka_unit_test(a_service_elsewhere_takes_three_files),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(json_is_remembered_when_the_line_is_wrong),
         cmocka_unit_test(names_tell_the_runtime),
