@@ -36,6 +36,9 @@ struct client_run {
     const struct client_events *events;
     void *arg;
     struct pending pending;
+    char run_id[MODEL_RUN_ID_MAX + 1];
+    uint64_t offset[2]; /* behind what has come of stdout and stderr */
+    uint32_t files_done;
     bool interactive, input_closed, wants_writable;
     bool held, got_result;
 };
@@ -102,10 +105,34 @@ void client_wait(struct client *client, int timeout_ms)
 
 /* ---- events of a run ---------------------------------------------------------------------- */
 
+static void learn_id(struct client_run *run, const char *run_id)
+{
+    if (model_run_id_valid(run_id))
+        snprintf(run->run_id, sizeof(run->run_id), "%s", run_id);
+}
+
+bool client_run_place(const struct client_run *run, struct client_attach *ret)
+{
+    *ret = (struct client_attach){.run_id = run->run_id,
+                                  .stdout_offset = run->offset[0],
+                                  .stderr_offset = run->offset[1],
+                                  .files_done = run->files_done,
+                                  .interactive = run->interactive};
+    return *run->run_id != 0;
+}
+
 #define EVENT(kind) CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_##kind
+
+static void deliver_queued(struct client_run *run, const Cloister__Exec__V1__Queued *in)
+{
+    learn_id(run, in->run_id);
+    if (run->events->on_queued)
+        run->events->on_queued(run->arg, in->run_id, in->position, in->expected_wait_ms);
+}
 
 static void deliver_started(struct client_run *run, const Cloister__Exec__V1__Started *in)
 {
+    learn_id(run, in->run_id);
     if (!run->events->on_started)
         return;
     struct client_started started = {
@@ -122,6 +149,7 @@ static void deliver_started(struct client_run *run, const Cloister__Exec__V1__St
 static void deliver_output(struct client_run *run, const Cloister__Exec__V1__Output *in)
 {
     int stream = in->stream == CLOISTER__EXEC__V1__STREAM__STREAM_STDERR ? 2 : 1;
+    run->offset[stream - 1] = in->offset + in->data.len;
     if (run->events->on_output)
         run->events->on_output(run->arg, stream, in->offset, in->data.data, in->data.len);
 }
@@ -145,6 +173,7 @@ static bool deliver_file(struct client_run *run, const Cloister__Exec__V1__FileC
         return false;
     if (run->events->on_file)
         run->events->on_file(run->arg, &chunk);
+    run->files_done += chunk.last;
     return true;
 }
 
@@ -175,9 +204,7 @@ static bool deliver(struct client_run *run, const Cloister__Exec__V1__ExecuteEve
 {
     switch (event->event_case) {
     case EVENT(QUEUED):
-        if (run->events->on_queued)
-            run->events->on_queued(run->arg, event->queued->run_id, event->queued->position,
-                                   event->queued->expected_wait_ms);
+        deliver_queued(run, event->queued);
         return true;
     case EVENT(STARTED):
         deliver_started(run, event->started);
@@ -466,5 +493,12 @@ int client_attach(struct client *client, const struct client_attach *attach,
         .first = attach->interactive ? &first.base : &message.base,
         .interactive = attach->interactive,
     };
-    return run_begin(client, &what, events, arg, ret, fault);
+    int rc = run_begin(client, &what, events, arg, ret, fault);
+    if (rc < 0)
+        return rc;
+    learn_id(*ret, attach->run_id);
+    (*ret)->offset[0] = attach->stdout_offset;
+    (*ret)->offset[1] = attach->stderr_offset;
+    (*ret)->files_done = attach->files_done;
+    return 0;
 }

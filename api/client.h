@@ -116,10 +116,18 @@ struct client_attach {
     uint32_t files_done;
     bool interactive; /* input and signals, not only output */
 };
-/** client_attach() - back to a run whose connection was lost. */
+/** client_attach() - back to a run that was begun with detach_grace_ms. */
 int client_attach(struct client *client, const struct client_attach *attach,
                   const struct client_events *events, void *arg, struct client_run **ret,
                   struct model_fault *fault);
+/**
+ * client_run_place() - where this run's events have come to: what client_attach() needs to go on
+ * from here, with this client or another one
+ * @ret: borrowed from @run, which lives until its on_end has returned. A file counts when its last
+ * chunk has come.
+ * Return: false while its id is not known.
+ */
+bool client_run_place(const struct client_run *run, struct client_attach *ret);
 
 /** client_run_input() - at most 64 KiB. Return: 0; -EAGAIN: on_writable will come; -EPIPE: not
  * interactive, closed or over. */

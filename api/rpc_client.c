@@ -91,6 +91,8 @@ int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_chan
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
          .value.integer = 2000},
+        /* A window that does not grow: what was sent and not read is less than a replay ring. */
+        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_HTTP2_BDP_PROBE},
     };
     grpc_channel_args channel_args = {sizeof(args) / sizeof(args[0]), args};
     channel->channel = grpc_channel_create(target, creds, &channel_args);

@@ -183,6 +183,64 @@ static void a_cancelled_run_has_its_result(void **state)
     assert_int_equal(seen.report.verdict, VERDICT_CANCELLED);
 }
 
+/* Of a run that was dropped, in @place; its id outlives the run. */
+static void drop(struct seen *seen, struct client_attach *place, char id[MODEL_RUN_ID_MAX + 1])
+{
+    assert_true(client_run_place(seen->run, place));
+    snprintf(id, MODEL_RUN_ID_MAX + 1, "%s", place->run_id);
+    place->run_id = id;
+    client_run_drop(seen->run);
+    wait_end(seen);
+    assert_int_equal(seen->status.code, RPC_CANCELLED);
+    assert_false(seen->result);
+    seen->ended = false;
+}
+
+static void a_dropped_run_is_gone_on_with_from_its_place(void **state)
+{
+    (void)state;
+    static struct seen seen;
+    struct model_fault fault = {0};
+    struct client_attach place;
+    char id[MODEL_RUN_ID_MAX + 1];
+    const struct model_file file = script(
+        "a.sh",
+        "echo ready; while read -r x; do echo got $x; done; head -c 150000 /dev/zero > made\n");
+    const struct run_request request = {.runtime = "bash",
+                                        .entry = "",
+                                        .files = &file,
+                                        .n_files = 1,
+                                        .collect = true,
+                                        .detach_grace_ms = 60000};
+    assert_int_equal(client_interact(client, &request, &events, &seen, &seen.run, &fault), 0);
+    wait_text(&seen, "ready\n");
+    drop(&seen, &place, id);
+    assert_int_equal(place.stdout_offset, strlen("ready\n"));
+    assert_true(place.interactive);
+    assert_int_equal(client_attach(client, &place, &events, &seen, &seen.run, &fault), 0);
+    while (client_run_input(seen.run, "one\n", 4) == -EAGAIN)
+        client_wait(client, 1000);
+    wait_text(&seen, "got one\n");
+    drop(&seen, &place, id);
+    assert_int_equal(place.stdout_offset, strlen("ready\ngot one\n"));
+    assert_int_equal(client_attach(client, &place, &events, &seen, &seen.run, &fault), 0);
+    client_run_close_input(seen.run);
+    wait_end(&seen);
+    assert_int_equal(seen.status.code, RPC_OK);
+    assert_int_equal(seen.report.verdict, VERDICT_EXITED);
+    assert_string_equal(seen.out, "ready\ngot one\n");
+    assert_int_equal(seen.file_len, 150000);
+    place.files_done = 1; /* and once more, but for what is there */
+    place.interactive = false;
+    seen.ended = seen.result = false;
+    assert_int_equal(client_attach(client, &place, &events, &seen, &seen.run, &fault), 0);
+    wait_end(&seen);
+    assert_true(seen.result);
+    assert_int_equal(seen.file_len, 150000);
+    place.run_id = "no id";
+    assert_int_equal(client_attach(client, &place, &events, &seen, &seen.run, &fault), -EINVAL);
+}
+
 static void a_limit_above_the_ceiling_comes_back_with_its_field(void **state)
 {
     (void)state;
@@ -228,6 +286,7 @@ int main(void)
         cmocka_unit_test(a_program_is_talked_to),
         cmocka_unit_test(a_held_run_waits_and_loses_nothing),
         cmocka_unit_test(a_cancelled_run_has_its_result),
+        cmocka_unit_test(a_dropped_run_is_gone_on_with_from_its_place),
         cmocka_unit_test(a_limit_above_the_ceiling_comes_back_with_its_field),
         cmocka_unit_test(health_is_asked),
     };
