@@ -6,6 +6,7 @@
  *   /binds/N      the operator's binds, and the roots of runtimes that have their own
  *   /trees/N      skeleton of a runtime's own tree: mount points, and an /etc over its root's
  *   /dev          device nodes, a directory per slot
+ *   /inputs/N     slot N's view of the input sets; soon moved out of here (inputs.c)
  *   /empty /new   for overlays and for building slots
  *   /proc         of U's own pid namespace; a sandbox may mount its own only while one is visible
  * here
@@ -199,6 +200,12 @@ static int attach_views(int base, const struct node_config *config, struct err *
         snprintf(to, sizeof(to), "binds/%u", i);
         r = mount_view(from, base, to, config->binds[i].writable ? VIEW_WRITABLE : VIEW_READ_ONLY,
                        err);
+    }
+    if (r == 0 && !config->inputs_fault[0]) {
+        snprintf(from, sizeof(from), "%s/inputs", config->staging);
+        r = make_dirs(base, "inputs", err);
+        if (r == 0)
+            r = mount_view(from, base, "inputs", VIEW_READ_ONLY, err);
     }
     if (r == 0 && config->own_dev) {
         snprintf(from, sizeof(from), "%s/dev", config->staging);

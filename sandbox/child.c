@@ -39,6 +39,26 @@ static int become(unsigned uid)
     return r < 0 ? r : raw_capset(&header, none);
 }
 
+/* A file system uid other than 0 has cost it; it is still permitted. */
+static int override_modes(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    int r = raw_capget(&header, data);
+    data[0].effective |= 1u << CAP_DAC_OVERRIDE;
+    return r < 0 ? r : raw_capset(&header, data);
+}
+
+static int keep(const char *target, int number)
+{
+    int fd = raw_openat(AT_FDCWD, target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (fd < 0 || fd == number)
+        return fd;
+    int r = raw_dup3(fd, number, 0);
+    raw_close(fd);
+    return r;
+}
+
 static int execute(const struct plan *plan, const struct plan_op *op)
 {
     static const char *const argv[] = {"init", NULL}, *const envp[] = {NULL};
@@ -64,6 +84,15 @@ static int execute(const struct plan *plan, const struct plan_op *op)
                    : (int)raw_syscall3(__NR_fchmodat, AT_FDCWD, (long)op->target, (long)op->flags);
     case PLAN_MASK:
         return mask(op->target);
+    case PLAN_ATTACH:
+        return (int)raw_syscall5(__NR_move_mount, op->fd, (long)"", AT_FDCWD, (long)op->target,
+                                 MOVE_MOUNT_F_EMPTY_PATH);
+    case PLAN_DETACH:
+        return (int)raw_syscall2(__NR_umount2, (long)op->target, MNT_DETACH);
+    case PLAN_OVERRIDE:
+        return override_modes();
+    case PLAN_KEEP:
+        return keep(op->target, (int)op->flags);
     case PLAN_STDIO:
         return raw_dup3(op->fd, (int)op->flags, 0);
     case PLAN_INIT:
@@ -156,6 +185,10 @@ static int explain(const struct progress *p, struct err *err)
         [PLAN_UNSHARE] = "make namespaces",
         [PLAN_MOUNT] = "mount",
         [PLAN_MASK] = "mask",
+        [PLAN_ATTACH] = "attach the input set on",
+        [PLAN_DETACH] = "unmount",
+        [PLAN_OVERRIDE] = "take CAP_DAC_OVERRIDE",
+        [PLAN_KEEP] = "open",
         [PLAN_STDIO] = "set up descriptors",
         [PLAN_INIT] = "execute init",
         [PLAN_BECOME] = "become the slot's user",

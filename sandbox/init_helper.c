@@ -32,16 +32,16 @@ const char *files_shared_fault(const struct files_shared *shared)
     return shared->fault.text;
 }
 
-static int open_dir(const char *path)
+static int open_dir(int dir_fd, const char *path)
 {
-    return raw_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    return raw_openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 int files_unpack_workspace(int pipe_fd, struct files_shared *shared)
 {
     /* The workspace's own size and inode limits are the bound. */
     const struct files_caps caps = {.max_files = UINT32_MAX, .max_bytes = UINT64_MAX};
-    int fd = open_dir(workspace);
+    int fd = open_dir(AT_FDCWD, workspace);
     if (fd < 0)
         return fault_set(&shared->fault, fd, "can't open the workspace", NULL);
     int r = files_unpack(pipe_fd, fd, &caps, &shared->snapshot, &shared->fault);
@@ -49,11 +49,11 @@ int files_unpack_workspace(int pipe_fd, struct files_shared *shared)
     return r;
 }
 
-int files_pack_workspace(int pipe_fd, struct files_shared *shared, uint32_t max_files,
+int files_pack_workspace(int pipe_fd, int upper, struct files_shared *shared, uint32_t max_files,
                          uint64_t max_bytes)
 {
     const struct files_caps caps = {.max_files = max_files, .max_bytes = max_bytes};
-    int fd = open_dir(workspace);
+    int fd = upper < 0 ? open_dir(AT_FDCWD, workspace) : open_dir(upper, ".");
     if (fd < 0)
         return fd;
     int r = files_pack(pipe_fd, fd, &caps, &shared->snapshot);
@@ -61,9 +61,9 @@ int files_pack_workspace(int pipe_fd, struct files_shared *shared, uint32_t max_
     return r;
 }
 
-int files_find_size(const char *dir, uint64_t size)
+int files_find_size(int dir_fd, const char *dir, uint64_t size)
 {
-    int fd = open_dir(dir);
+    int fd = open_dir(dir_fd, dir);
     if (fd < 0)
         return 0;
     int r = files_find(fd, size);

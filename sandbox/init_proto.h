@@ -15,7 +15,7 @@
 #define INIT_CONFIG_MAX (192 * 1024)
 
 /* Descriptors that init is started with. 0-2 are the program's stdio. */
-enum { INIT_FD_CONTROL = 3, INIT_FD_FILES_IN = 4, INIT_FD_FILES_OUT = 5 };
+enum { INIT_FD_CONTROL = 3, INIT_FD_FILES_IN = 4, INIT_FD_FILES_OUT = 5, INIT_FD_UPPER = 6 };
 
 enum init_flag {
     INIT_FILES_IN = 1 << 0,
@@ -25,6 +25,7 @@ enum init_flag {
     INIT_NOTIFY = 1 << 4,     /* the filter reports refused calls */
     INIT_SAME_UID = 1 << 5,   /* no uid of its own for the program (a single-uid map) */
     INIT_WORKSPACE = 1 << 6,  /* the three writable tmpfs exist */
+    INIT_LAYERED = 1 << 7, /* the workspace lies over an input set: INIT_FD_UPPER is its own part */
 };
 
 enum { INIT_OPS_MAX = 16, INIT_NR_MAX = 512 };

@@ -231,16 +231,26 @@ int init_files_in(struct init_state *s)
     return r;
 }
 
+/* What an input set shows through is neither new nor the program's. */
+static int upper_of(const struct init_state *s)
+{
+    return s->config->flags & INIT_LAYERED ? INIT_FD_UPPER : -EBADF;
+}
+
 static int pack_work(struct init_state *s)
 {
-    return files_pack_workspace(INIT_FD_FILES_OUT, shared, s->config->collect_files,
+    return files_pack_workspace(INIT_FD_FILES_OUT, upper_of(s), shared, s->config->collect_files,
                                 s->config->collect_bytes);
 }
 
 static int find_work(struct init_state *s)
 {
-    for (int i = 0; i < WRITABLE_DIRS; i++)
-        if (files_find_size(writable_dirs[i], s->config->file_size) > 0)
+    uint64_t size = s->config->file_size;
+    int upper = upper_of(s);
+    if (upper >= 0 && files_find_size(upper, ".", size) > 0)
+        return -EFBIG;
+    for (int i = upper < 0 ? 0 : 1; i < WRITABLE_DIRS; i++) /* the first is the workspace */
+        if (files_find_size(AT_FDCWD, writable_dirs[i], size) > 0)
             return -EFBIG;
     return 0;
 }

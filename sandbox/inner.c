@@ -27,6 +27,10 @@
 #include "sandbox/inner_setup.h"
 #include "sandbox/run.h"
 
+/* The longest payload is one of these two. */
+#define EVENT_MAX                                                                                  \
+    (64 + (sizeof(struct run_result) > sizeof(struct spawn_node) ? sizeof(struct run_result)       \
+                                                                 : sizeof(struct spawn_node)))
 #define PENDING_MAX   4096
 #define TIDY_AFTER_US UINT64_C(300) /* whoever waits for an answer asks again at once */
 
@@ -91,7 +95,7 @@ static void tell(struct inner *inner, enum spawn_type type, uint64_t run, const 
                  size_t len, int fd)
 {
     AUTO_CLOSE int owned = fd;
-    uint8_t buf[sizeof(struct run_result) + 64];
+    uint8_t buf[EVENT_MAX];
     int n = spawn_wire_event_write(buf, sizeof(buf), type, run, payload, len);
     if (n < 0)
         return;
@@ -368,6 +372,8 @@ static int say_hello(struct inner *inner, struct err *err)
     };
     snprintf(node.cgroup_version, sizeof(node.cgroup_version), "%s",
              inner->tree ? cg_version_name(cg_tree_version(inner->tree)) : "none");
+    snprintf(node.cache_dir, sizeof(node.cache_dir), "%s", inner->config.cache_dir);
+    snprintf(node.inputs_fault, sizeof(node.inputs_fault), "%s", inner->config.inputs_fault);
     snprintf(node.launcher, sizeof(node.launcher), "%s", sbx_launcher_name(inner->env.launcher));
     tell(inner, SPAWN_HELLO, 0, &node, sizeof(node), -EBADF);
     int r = fd_set_nonblock(inner->client);

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/inner.h"
+#include "sandbox/inputs.h"
 #include "sandbox/stage.h"
 
 extern const char sbx_init_image[], sbx_init_image_end[];
@@ -27,6 +28,8 @@ extern const char sbx_init_image[], sbx_init_image_end[];
 #define INIT_CAPS (CAP(SETUID) | CAP(SETGID) | CAP(KILL) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH))
 /* What the spawner keeps: namespaces and mounts, lo of a new network, and what init gets. */
 #define SPAWNER_CAPS (INIT_CAPS | CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(NET_ADMIN))
+/* And to lay a workspace over an input set: an overlay works in a directory of mode 0000. */
+#define LAYER_CAPS CAP(DAC_OVERRIDE)
 
 static struct sbx_filter filters[2];
 
@@ -121,7 +124,7 @@ static int set_caps(uint64_t permitted, uint64_t inheritable)
 /* The inheritable set first: it can't grow any more when the bounding set is empty. */
 static int drop_capabilities(const struct node_config *config, struct err *err)
 {
-    uint64_t init = INIT_CAPS, own = SPAWNER_CAPS;
+    uint64_t init = INIT_CAPS, own = SPAWNER_CAPS | (config->inputs_fault[0] ? 0 : LAYER_CAPS);
     if (!(config->layers & LAYER_BIT(LAYER_NO_NEW_PRIVS)))
         init |= CAP(SYS_ADMIN); /* without no_new_privs, loading a filter needs it */
     if (!config->many_uids) {
@@ -259,6 +262,8 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
         r = stage_build(ret_config, err);
     if (r == 0 && (config->layers & LAYER_BIT(LAYER_MOUNT_NS)))
         r = base_tree_build(config, err);
+    if (r == 0)
+        r = inputs_keep(config, &ret_env->inputs, err);
     if (r == 0)
         r = build_filters(config, ret_env, err);
     if (r < 0)

@@ -60,7 +60,10 @@ struct node_config {
     struct node_bind binds[NODE_BINDS_MAX];
     uint32_t n_binds;
     struct node_tree trees[NODE_TREES_MAX];
-    uint32_t n_trees; /* at least the default one */
+    uint32_t n_trees;    /* at least the default one */
+    char cache_dir[256]; /* execsvc's cache, with the input sets in it; "": none */
+    uid_t cache_uid;     /* whose it is, outside of U */
+    gid_t cache_gid;
 
     /* Filled in by outer for inner. */
     char staging[64];   /* tmpfs of ours in the private mount namespace: dev/, binds/ */
@@ -68,6 +71,7 @@ struct node_config {
     bool own_dev;       /* device nodes of our own, per slot (needs real root) */
     bool many_uids;     /* the map holds the slots' uids */
     bool user_ns;
+    char inputs_fault[200]; /* why no input sets can be shown; "": they can */
 };
 
 void node_config_default(struct node_config *ret);

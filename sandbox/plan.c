@@ -11,6 +11,11 @@
 #include "sandbox/plan_parts.h"
 
 #define TMPFS_OWN_INODES 4 /* its root and the three places */
+#define LAYER_OWN_INODES 4 /* the places of an input set: below, work and what is in it */
+
+#define UPPER_PLACE      "/tmp/workspace"
+#define LOWER_PLACE      "/tmp/inputs"
+#define WORK_PLACE       "/tmp/work"
 
 const char *plan_text(struct plan *plan, const char *format, ...)
 {
@@ -59,23 +64,54 @@ static uint64_t namespace_flags(uint32_t layers)
     return flags;
 }
 
+static int add_at(struct plan *plan, enum plan_kind kind, int fd, unsigned long flags,
+                  const char *target)
+{
+    struct plan_op *op = plan_add(plan, kind, fd, flags);
+    if (!op)
+        return -E2BIG;
+    op->target = target;
+    return 0;
+}
+
+/*
+ * The workspace over an input set. Everything in it, and what the overlay will do on the program's
+ * behalf, is the slot's uid's; the set's own mount is not needed once the overlay has it. init gets
+ * the upper directory: what is there is what the run has made.
+ */
+static int plan_layers(const struct plan_facts *facts, struct plan *plan)
+{
+    int r = add_at(plan, PLAN_MKDIR, -EBADF, 0755, LOWER_PLACE);
+    if (r == 0)
+        r = add_at(plan, PLAN_MKDIR, -EBADF, 0700, WORK_PLACE);
+    if (r == 0)
+        r = add_at(plan, PLAN_ATTACH, facts->inputs_fd, 0, LOWER_PLACE);
+    if (r == 0 && !plan_add(plan, PLAN_OVERRIDE, -EBADF, 0))
+        r = -E2BIG;
+    if (r == 0)
+        r = add_mount(plan, "overlay", SBX_WORKSPACE, MS_NOSUID | MS_NODEV | MS_NOATIME,
+                      "lowerdir=" LOWER_PLACE ",upperdir=" UPPER_PLACE ",workdir=" WORK_PLACE
+                      ",userxattr");
+    if (r == 0)
+        r = add_at(plan, PLAN_DETACH, -EBADF, 0, LOWER_PLACE);
+    return r < 0 ? r : add_at(plan, PLAN_KEEP, -EBADF, INIT_FD_UPPER, UPPER_PLACE);
+}
+
 /* Its root is hidden by the last bind, and then out of everybody's reach. */
-static int plan_tmpfs_places(struct plan *plan)
+static int plan_tmpfs_places(const struct plan_facts *facts, bool layered, struct plan *plan)
 {
     static const struct {
         const char *made, *target;
         unsigned mode;
-    } places[] = {{"/tmp/workspace", SBX_WORKSPACE, 0755},
+    } places[] = {{UPPER_PLACE, SBX_WORKSPACE, 0755},
                   {"/tmp/shm", "/dev/shm", 01777},
                   {"/tmp/tmp", "/tmp", 01777}};
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        struct plan_op *op = plan_add(plan, PLAN_MKDIR, -EBADF, places[i].mode);
-        if (!op)
-            return -E2BIG;
-        op->target = places[i].made;
-    }
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(places) / sizeof(places[0]); i++)
+        r = add_at(plan, PLAN_MKDIR, -EBADF, places[i].mode, places[i].made);
+    if (r == 0 && layered)
+        r = plan_layers(facts, plan);
+    for (size_t i = layered; r == 0 && i < sizeof(places) / sizeof(places[0]); i++)
         r = add_mount(plan, places[i].made, places[i].target, MS_BIND, "");
     return r;
 }
@@ -85,10 +121,12 @@ static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *fact
                       struct plan *plan)
 {
     const char *size = "", *owner = "";
+    const bool layered = spec->inputs && spec->inputs[0];
     if (plan->layers & LAYER_BIT(LAYER_TMPFS_LIMITS))
         size = plan_text(plan, ",size=%llu,nr_inodes=%llu",
                          (unsigned long long)spec->limits.v[LIMIT_WORKSPACE],
-                         (unsigned long long)spec->limits.v[LIMIT_INODES] + TMPFS_OWN_INODES);
+                         (unsigned long long)spec->limits.v[LIMIT_INODES] + TMPFS_OWN_INODES +
+                             (layered ? LAYER_OWN_INODES : 0));
     if (facts->tmpfs_owner)
         owner = plan_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
     const char *data = size && owner ? plan_text(plan, "mode=0711%s%s", size, owner) : NULL;
@@ -96,7 +134,7 @@ static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *fact
     if (r == 0 && facts->tmpfs_owner && !plan_add(plan, PLAN_FSUID, -EBADF, facts->uid))
         r = -E2BIG;
     if (r == 0)
-        r = plan_tmpfs_places(plan);
+        r = plan_tmpfs_places(facts, layered, plan);
     if (r == 0 && facts->tmpfs_owner && !plan_add(plan, PLAN_FSUID, -EBADF, 0))
         r = -E2BIG;
     return r;
@@ -239,6 +277,18 @@ static void print_op(const struct plan *plan, const struct plan_op *op, FILE *ou
         break;
     case PLAN_MASK:
         fprintf(out, "mask %s\n", op->target);
+        break;
+    case PLAN_ATTACH:
+        fprintf(out, "attach the input set on %s\n", op->target);
+        break;
+    case PLAN_DETACH:
+        fprintf(out, "unmount %s\n", op->target);
+        break;
+    case PLAN_OVERRIDE:
+        fprintf(out, "take CAP_DAC_OVERRIDE, for an overlay's own directory\n");
+        break;
+    case PLAN_KEEP:
+        fprintf(out, "descriptor %lu: %s\n", op->flags, op->target);
         break;
     case PLAN_STDIO:
         fprintf(out, "descriptor %lu: %s\n", op->flags,

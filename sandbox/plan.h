@@ -22,6 +22,10 @@ enum plan_kind {
     PLAN_FSUID,       /* files are made by uid and gid `flags` from here on */
     PLAN_MKDIR,       /* target with mode `flags`, whatever the umask */
     PLAN_MASK,        /* cover target: with an empty read-only directory, or with /dev/null */
+    PLAN_ATTACH,      /* the detached mount fd on target */
+    PLAN_DETACH,      /* unmount target */
+    PLAN_OVERRIDE,    /* a file's mode does not stop us; until the next PLAN_FSUID to 0 */
+    PLAN_KEEP,        /* target, opened as number `flags` */
     PLAN_STDIO,       /* dup fd to number `flags` */
     PLAN_INIT,        /* execveat(fd): pid 1 */
     PLAN_BECOME,      /* uid and gid `flags`, no capability */
@@ -58,6 +62,7 @@ struct plan_facts {
     int init_fd, control_fd;
     int stdio[3];
     int files_in_fd, files_out_fd;
+    int inputs_fd; /* the detached mount of the input set, with spec->inputs */
     uid_t uid;
     gid_t gid;
     const char *const *masks; /* NULL-terminated: "/proc/keys", directories end in '/' */

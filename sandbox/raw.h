@@ -338,6 +338,11 @@ RAW_INLINE int raw_setgroups(size_t n, const unsigned *groups)
 }
 
 /* @header, @data: struct __user_cap_header_struct and two __user_cap_data_struct. */
+RAW_INLINE int raw_capget(void *header, void *data)
+{
+    return (int)raw_syscall2(__NR_capget, (long)header, (long)data);
+}
+
 RAW_INLINE int raw_capset(void *header, const void *data)
 {
     return (int)raw_syscall2(__NR_capset, (long)header, (long)data);

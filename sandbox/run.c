@@ -443,6 +443,13 @@ static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, 
     if (r < 0)
         return r;
     facts.control_fd = init_end;
+    AUTO_CLOSE int inputs = -EBADF;
+    if (spec->inputs && spec->inputs[0]) {
+        r = inputs_open(&env->inputs, slot->index, spec->inputs, &inputs, err);
+        if (r < 0)
+            return r;
+    }
+    facts.inputs_fd = inputs;
     r = plan_build(spec, &facts, &plan, err);
     if (r < 0)
         return r;

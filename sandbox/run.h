@@ -23,6 +23,7 @@
 
 #include "base/loop.h"
 #include "sandbox/init_proto.h"
+#include "sandbox/inputs.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/slot.h"
 #include "sandbox/verdict.h"
@@ -45,6 +46,7 @@ struct run_env {
     const char *const *masks;
     bool tmpfs_owner, proc, notify;
     enum sbx_launcher launcher;
+    struct inputs inputs;
     const struct sbx_filter *filters; /* by policy: [0] plain, [1] no-subprocess */
 };
 

@@ -48,7 +48,7 @@ int run_config_build(const struct run_env *env, const struct slot *slot,
         (layers & LAYER_BIT(LAYER_SLOT_UID) && env->launcher == SBX_LAUNCHER_NATIVE
              ? 0
              : INIT_SAME_UID) |
-        (tree ? INIT_WORKSPACE : 0);
+        (tree ? INIT_WORKSPACE : 0) | (spec->inputs && spec->inputs[0] ? INIT_LAYERED : 0);
     memcpy(config.errno_of, filter->errno_of, sizeof(filter->errno_of));
     memcpy(config.op_of, filter->op_of, sizeof(config.op_of));
 

@@ -32,6 +32,20 @@ static int make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, struct 
     return 0;
 }
 
+/* Without one there are no blobs, and the log says why: nothing else depends on it. */
+static void make_cache(const struct spawner_config *config)
+{
+    char parent[sizeof(config->node.cache_dir)];
+    snprintf(parent, sizeof(parent), "%s", config->node.cache_dir);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return;
+    *slash = 0;
+    if (parent[0])
+        make_dir(parent, 0755, 0, 0, NULL);
+    make_dir(config->node.cache_dir, 0700, config->uid, config->gid, NULL);
+}
+
 int service_prepare(const struct spawner_config *config, int *ret_lock, struct err *err)
 {
     char path[sizeof(config->socket) + 80];
@@ -43,6 +57,7 @@ int service_prepare(const struct spawner_config *config, int *ret_lock, struct e
         r = make_dir(config->run_dir, 0755, 0, 0, err);
     if (r < 0)
         return r;
+    make_cache(config);
     snprintf(path, sizeof(path), "%s/spawner-%s.lock", config->run_dir, config->node.instance);
     AUTO_CLOSE int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock < 0)

@@ -39,6 +39,8 @@ struct spawn_node {
     struct limits defaults, ceilings;
     char cgroup_version[16]; /* "v1", "hybrid", "v2" */
     char launcher[16];
+    char cache_dir[256];    /* where the input sets are made; "": nowhere */
+    char inputs_fault[200]; /* why no run can have an input set; "": it can */
 };
 
 struct spawn_node_stats {

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <string.h>
 
+#include "sandbox/inputs.h"
+
 enum run_flag { RUN_TERMINAL = 1, RUN_COLLECT = 2 };
 
 static void put_head(struct wire_writer *w, enum spawn_type type, uint64_t run)
@@ -57,6 +59,7 @@ int spawn_wire_run_write(void *buf, size_t cap, uint64_t run, const struct sbx_s
     wire_put_string(&w, spec->tenant ? spec->tenant : "");
     wire_put_string(&w, spec->cwd ? spec->cwd : SBX_WORKSPACE);
     wire_put_string(&w, spec->tree ? spec->tree : "");
+    wire_put_string(&w, spec->inputs ? spec->inputs : "");
     wire_put_u32(&w, count_strings(spec->argv));
     wire_put_u32(&w, count_strings(spec->envp));
     put_strings(&w, spec->argv);
@@ -147,7 +150,8 @@ static int read_run(struct wire_reader *r, const int *fds, size_t n_fds, struct 
     spec->tenant = wire_string(r, SPAWN_TENANT_MAX);
     spec->cwd = wire_string(r, 4096);
     spec->tree = wire_string(r, SBX_TREE_MAX);
-    if (!spec->tenant || !spec->cwd || !spec->tree)
+    spec->inputs = wire_string(r, SBX_INPUTS_NAME);
+    if (!spec->tenant || !spec->cwd || !spec->tree || !spec->inputs)
         return err_set(err, -EBADMSG, "spawner request: malformed strings");
     int result = read_strings(r, q, err);
     if (result < 0)
@@ -158,6 +162,8 @@ static int read_run(struct wire_reader *r, const int *fds, size_t n_fds, struct 
         return err_set(err, -EINVAL, "cwd: must be an absolute path");
     if ((spec->policy & ~(uint32_t)SBX_POLICY_NO_SUBPROCESS) || (spec->layers & ~LAYERS_ALL))
         return err_set(err, -EINVAL, "policy or layers: unknown bits");
+    if (spec->inputs[0] && !inputs_name_valid(spec->inputs))
+        return err_set(err, -EINVAL, "inputs: not the name of a set");
     bool stdio =
         q->fds[SPAWN_FD_STDIN] >= 0 && q->fds[SPAWN_FD_STDOUT] >= 0 && q->fds[SPAWN_FD_STDERR] >= 0;
     if (stdio == spec->terminal || (q->fds[SPAWN_FD_OUT] >= 0) != spec->collect)

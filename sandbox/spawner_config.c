@@ -17,6 +17,8 @@
 #define DEFAULT_PATH    "/etc/cloister/cloister.conf"
 #define DEFAULT_SOCKET  "/run/cloister/execsvc.sock"
 #define DEFAULT_ACCOUNT "cloister"
+#define CACHE_NONE      "none"
+#define DEFAULT_CACHE   "/var/cache/cloister"
 /* Outside of U's range: execsvc is nobody in there, and nobody else outside. */
 #define OWN_UID (NODE_UID_BASE + NODE_UID_COUNT)
 
@@ -78,6 +80,14 @@ static int set_u32(uint32_t *ret, const char *value, unsigned long min, unsigned
     return r;
 }
 
+/* The word must not be what an unset key is: the default is named after the instance. */
+static int set_cache(struct node_config *n, const char *value, struct err *err)
+{
+    if (value[0] != '/' && strcmp(value, CACHE_NONE) != 0)
+        return err_set(err, -EINVAL, "cache_dir: an absolute path, or " CACHE_NONE);
+    return set_text(n->cache_dir, sizeof(n->cache_dir), value, err);
+}
+
 static int set_spawner(struct spawner_config *c, const char *key, const char *value,
                        struct err *err)
 {
@@ -94,6 +104,8 @@ static int set_spawner(struct spawner_config *c, const char *key, const char *va
         return set_text(c->execsvc, sizeof(c->execsvc), value, err);
     if (strcmp(key, "run_dir") == 0)
         return set_text(c->run_dir, sizeof(c->run_dir), value, err);
+    if (strcmp(key, "cache_dir") == 0)
+        return set_cache(n, value, err);
     if (strcmp(key, "slots_max") == 0)
         return set_u32(&n->slots_max, value, 1, NODE_SLOTS_MAX, err);
     if (strcmp(key, "memory") == 0)
@@ -249,13 +261,20 @@ static int set_defaults(struct spawner_config *c, struct err *err)
     return 0;
 }
 
-static int check(const struct spawner_config *c, struct err *err)
+static int check(struct spawner_config *c, struct err *err)
 {
     for (const char *p = c->node.instance; *p; p++)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *p))
             return err_set(err, -EINVAL, "instance: letters, digits, - and _ only");
     if (!c->node.instance[0] || c->socket[0] != '/' || c->run_dir[0] != '/')
         return err_set(err, -EINVAL, "instance must not be empty; socket and run_dir are absolute");
+    if (strcmp(c->node.cache_dir, CACHE_NONE) == 0)
+        c->node.cache_dir[0] = 0;
+    else if (!c->node.cache_dir[0])
+        snprintf(c->node.cache_dir, sizeof(c->node.cache_dir), DEFAULT_CACHE "/%s",
+                 c->node.instance);
+    c->node.cache_uid = c->uid;
+    c->node.cache_gid = c->gid;
     struct limits resolved;
     return limits_resolve(&c->node.defaults, &c->node.defaults, &c->node.ceilings, &resolved, err);
 }

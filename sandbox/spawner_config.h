@@ -3,7 +3,7 @@
  * What the operator sets for the spawner, in the same root-owned file as the service's settings:
  *
  *   [spawner]       instance user group execsvc slots_max memory processes cpu_percent
- *                   allow_missing launcher uid_base run_dir
+ *                   allow_missing launcher uid_base run_dir cache_dir
  *   [ceilings]      NAME = VALUE, as of the limits: what no request may exceed
  *   [limits]        NAME = VALUE: the default of a request that does not say
  *   [runtime "X"]   rootfs mount.NAME enabled: the mount tree of a runtime; the rest is execsvc's

@@ -16,6 +16,7 @@
 #define SBX_ARGS_BYTES_MAX (128 * 1024) /* all their bytes, NULs included */
 #define SBX_BINDS_MAX      16
 #define SBX_TREE_MAX       64
+#define SBX_INPUTS_NAME    64           /* hexadecimal digits of the name of an input set */
 #define SBX_WORKSPACE      "/workspace" /* HOME and the default cwd inside */
 
 enum sbx_policy {
@@ -50,5 +51,6 @@ struct sbx_spec {
     uint16_t rows, cols;
     bool collect;     /* send new and changed files back when it is over */
     const char *tree; /* the runtime whose own mount tree it sees (node.h); NULL, "": the default */
+    const char *inputs; /* input set that lies below the workspace (inputs.h); NULL, "": none */
     const char *tenant; /* whose it is: a change of tenant gets a fresh network namespace */
 };

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "sandbox/inputs.h"
 #include "sandbox/mounts.h"
 #include "sandbox/node.h"
 
@@ -117,6 +118,7 @@ static const char *choose_place(const struct node_config *config)
         bool used = access(places[i], X_OK) < 0;
         for (uint32_t b = 0; b < config->n_binds; b++)
             used |= strncmp(config->binds[b].source, places[i], len) == 0;
+        used |= strncmp(config->cache_dir, places[i], len) == 0;
         if (!used)
             return places[i];
     }
@@ -126,6 +128,10 @@ static const char *choose_place(const struct node_config *config)
 /* A link could lead to where the staging tmpfs will lie. */
 static void resolve_sources(struct node_config *config)
 {
+    char cache[PATH_MAX];
+    if (config->cache_dir[0] && realpath(config->cache_dir, cache) &&
+        strlen(cache) < sizeof(config->cache_dir))
+        memcpy(config->cache_dir, cache, strlen(cache) + 1);
     for (uint32_t i = 0; i < config->n_binds; i++) {
         struct node_bind *bind = &config->binds[i];
         struct node_tree *tree = &config->trees[bind->tree];
@@ -148,7 +154,7 @@ int stage_build(struct node_config *config, struct err *err)
     snprintf(config->staging, sizeof(config->staging), "%s", place);
     char options[64];
     snprintf(options, sizeof(options), "mode=0755,size=16m,nr_inodes=%u",
-             config->slots_max * 16 + 64 + 2 * NODE_BINDS_MAX);
+             config->slots_max * 17 + 64 + 2 * NODE_BINDS_MAX);
     if (mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NOEXEC | MS_NOATIME, options) < 0)
         return err_set(err, -errno, "mount a tmpfs on %s: %m", place);
     AUTO_CLOSE int staging = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -163,6 +169,8 @@ int stage_build(struct node_config *config, struct err *err)
         r = make_devices(staging, config, err);
     if (r == 0)
         r = make_binds(staging, config, err);
+    if (r == 0)
+        inputs_stage(staging, config);
     if (r == 0 &&
         mount(NULL, place, NULL,
               MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NOATIME, NULL) < 0)

@@ -67,7 +67,7 @@ class Service:
         self.log_path = self.directory / "log"
         self.config = self.directory / "cloister.conf"
         self.env = env or {}
-        sections = {"spawner": {"instance": self.instance, "run_dir": self.directory / "run", "slots_max": 24},
+        sections = {"spawner": {"instance": self.instance, "run_dir": self.directory / "run", "cache_dir": self.directory / "cache", "slots_max": 24},
                     "execsvc": {"socket": self.socket, "running_max": 4, "queue_per_tenant": 100, "drain": "5s",
                                 "metrics": "127.0.0.1:0"}}
         for section, values in (settings or {}).items():

@@ -74,6 +74,8 @@ int grpc_start(const struct bench *bench, struct grpc **ret, struct err *err)
         struct node_config *node = &g->config.node;
         struct node_bind *bind = &node->binds[node->n_binds++];
         snprintf(node->instance, sizeof(node->instance), "bench-%d-grpc", getpid());
+        snprintf(g->config.node.cache_dir, sizeof(g->config.node.cache_dir), "%s/cache",
+                 bench->work);
         snprintf(g->config.run_dir, sizeof(g->config.run_dir), "%s/run", bench->work);
         snprintf(g->config.execsvc, sizeof(g->config.execsvc), "%.480s/execsvc", bench->bin);
         snprintf(bind->source, sizeof(bind->source), "%.255s", bench->tiny_dir);
