@@ -54,6 +54,10 @@ struct exs_config {
     const char *tls_allowed;                               /* as set: identities, in one line */
     struct words tls_identities;                           /* the same, one by one */
     uint64_t tls_connections_max, tls_connections_per_identity_max, tls_handshake_ms;
+    uint64_t blob_cache; /* bytes on the disk, of all blobs and input sets together */
+    uint64_t blob_cache_per_tenant;
+    uint64_t blob_size;            /* of one blob */
+    uint64_t blob_puts_per_tenant; /* at once */
     bool reflection;
     const char *metrics;  /* "off", or the loopback ADDRESS:PORT of GET /metrics */
     struct limits limits; /* 0: the spawner's default */

@@ -7,16 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/loop.h"
 #include "execsvc/admission.h"
 #include "execsvc/config.h"
 #include "execsvc/stats.h"
 #include "sandbox/spawn_client.h"
 
-struct err;
 struct compile_cache;
 struct metrics_http;
 struct keep_table;
+struct blob_store;
 struct probe;
 struct rpc_server;
 struct run;
@@ -33,6 +34,8 @@ struct exs {
     struct compile_cache *compiled;
     struct limits defaults, ceilings; /* of a run; the spawner's, and what the operator set */
     struct exs_stats stats;
+    struct blob_store *blobs;     /* NULL: this node takes none */
+    struct err blobs_fault;       /* and why */
     struct spawn_node_stats node; /* as last heard */
     struct run *runs;             /* all, newest first */
     uint32_t n_runs;

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/guard.h"
 #include "base/log.h"
+#include "execsvc/blob_store.h"
 #include "execsvc/compile_cache.h"
 #include "execsvc/exs.h"
 #include "execsvc/keep.h"
@@ -45,7 +46,7 @@ static uint64_t drain_until_us;
 static void set_health(bool serving)
 {
     static const char *const services[] = {"", "cloister.exec.v1.Execution",
-                                           "cloister.exec.v1.Node"};
+                                           "cloister.exec.v1.Blobs", "cloister.exec.v1.Node"};
     for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
         rpc_server_health(exs.rpc, services[i], serving);
 }
@@ -199,6 +200,28 @@ static void open_metrics(void)
                  LOG_U64("metrics_port", metrics_http_port(exs.metrics)));
 }
 
+/* Without blobs everything else works: no fault of the start. */
+static void open_blobs(void)
+{
+    const struct spawn_node *node = spawner_node(exs.spawner);
+    const struct blob_store_options options = {
+        .root = node->cache_dir,
+        .bytes_max = config.blob_cache,
+        .tenant_bytes_max = config.blob_cache_per_tenant,
+        .blob_bytes_max = config.blob_size,
+        .puts_per_tenant = (uint32_t)config.blob_puts_per_tenant,
+    };
+    int r = node->inputs_fault[0] ? err_set(&exs.blobs_fault, -EOPNOTSUPP, "%s", node->inputs_fault)
+                                  : blob_store_new(&options, exs.loop, &exs.stats.blobs, &exs.blobs,
+                                                   &exs.blobs_fault);
+    if (r < 0)
+        log_warn("blobs.off", exs.blobs_fault.text, LOG_STR("cache_dir", node->cache_dir));
+    else
+        log_info("blobs.on", "files of more than 1 MiB travel as blobs",
+                 LOG_STR("cache_dir", node->cache_dir), LOG_U64("blobs", exs.stats.blobs.blobs),
+                 LOG_U64("bytes", exs.stats.blobs.bytes));
+}
+
 static int open_server(gid_t group, struct err *err)
 {
     const struct rpc_server_options options = {.streams_per_connection_max =
@@ -212,6 +235,8 @@ static int open_server(gid_t group, struct err *err)
     int r = rpc_server_new(exs.loop, &options, &exs.rpc, err);
     if (r == 0)
         r = service_execution_add(&exs, err);
+    if (r == 0)
+        r = service_blobs_add(&exs, err);
     if (r == 0)
         r = service_node_add(&exs, err);
     if (r == 0)
@@ -245,6 +270,8 @@ static int start(struct err *err)
     if (r == 0)
         r = guard_install(err);
     if (r == 0)
+        open_blobs();
+    if (r == 0)
         r = open_server(group, err);
     if (r == 0)
         r = probe_start(&exs, on_probed, err);
@@ -265,6 +292,7 @@ static void tear_down(void)
     exs_forget_runs(&exs);
     exs.keeps = keep_free(exs.keeps);
     exs.adm = adm_free(exs.adm);
+    exs.blobs = blob_store_free(exs.blobs);
     exs.compiled = compile_cache_free(exs.compiled);
     exs.loop = loop_free(exs.loop);
     exs_config_done(&config);

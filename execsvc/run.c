@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "execsvc/exs.h"
+#include "execsvc/run_inputs.h"
 #include "execsvc/run_keep.h"
 
 #define AHEAD_MAX                                                                                  \
@@ -42,6 +43,8 @@ bool run_try_again(struct run *run)
 
 void run_start_step(struct run *run)
 {
+    if (!run_inputs_ready(run))
+        return;
     struct step *step = run->compile_step ? run->compile_step : run->step;
     const struct collect_rules *rules = run->compile_step ? &run->compile.rules : &run->rules;
     const struct step_order order = {.spec = &run->plan.spec,
@@ -162,6 +165,7 @@ static void end(struct run *run)
     run->tell_queued = false;
     loop_timer_cancel(&run->tick);
     loop_timer_cancel(&run->again);
+    blob_pin_release(&run->inputs);
     adm_done(exs->adm, &run->ticket, clock_us());
     if (run_is_kept(run))
         run_keep_over(run);

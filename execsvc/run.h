@@ -23,6 +23,7 @@
 #include "base/output.h"
 #include "base/trace.h"
 #include "execsvc/admission.h"
+#include "execsvc/blob_store.h"
 #include "execsvc/compile_cache.h"
 #include "execsvc/replay.h"
 #include "execsvc/run_build.h"
@@ -94,6 +95,8 @@ struct run {
     struct step *step;         /* the program's own; input may be put in from the beginning */
     struct step *compile_step; /* NULL when it is over */
     struct run_compile compile;
+    struct blob_pin inputs;  /* files that are blobs */
+    bool awaits_inputs;      /* run_start_step() goes on when they can be shown */
     struct run_plan plan;    /* of the step that is next or going on */
     struct loop_timer again; /* the spawner had no room */
     unsigned tries;

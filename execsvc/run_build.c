@@ -50,19 +50,6 @@ static int find_runtime(struct run *run, struct rpc_status *status)
     return 0;
 }
 
-static int refuse_blobs(const struct run *run, struct rpc_status *status)
-{
-    for (size_t i = 0; i < run->request.n_files; i++) {
-        if (!run->request.files[i].sha256)
-            continue;
-        rpc_status_set(status, RPC_FAILED_PRECONDITION, "BLOB_MISSING",
-                       "the blob of '%.200s' is not on this node", run->request.files[i].path);
-        rpc_status_field(status, "files[%zu].sha256", i);
-        return -ENOENT;
-    }
-    return 0;
-}
-
 static int set_rules(struct run *run)
 {
     const struct run_request *request = &run->request;
@@ -100,8 +87,6 @@ int run_resolve(struct run *run, struct rpc_status *status)
     struct model_fault fault = {0};
     struct limits defaults;
     int r = find_runtime(run, status);
-    if (r == 0)
-        r = refuse_blobs(run, status);
     if (r == 0)
         r = check_grace(run, status);
     if (r < 0)
@@ -213,6 +198,8 @@ static int build_files(struct run *run, struct run_plan *plan, struct err *err)
         return err_set(err, -ENOMEM, "no memory for the files");
     for (size_t i = 0; i < request->n_files; i++) {
         const struct model_file *file = &request->files[i];
+        if (file->sha256)
+            continue; /* in the input set */
         plan->files[plan->n_files++] = (struct files_in_file){.path = file->path,
                                                               .path_len = strlen(file->path),
                                                               .content = file->content,
@@ -251,6 +238,7 @@ static int build_common(struct run *run, struct run_plan *plan, struct err *err)
                                        .cols = run->cols,
                                        .collect = run->request.collect,
                                        .tree = runtime_tree(run->runtime),
+                                       .inputs = blob_pin_name(&run->inputs),
                                        .tenant = run->tenant}};
     int r = build_env(run, &plan->spec.envp, err);
     return r < 0 ? r : build_files(run, plan, err);

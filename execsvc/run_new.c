@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "execsvc/exs.h"
 #include "execsvc/run.h"
+#include "execsvc/run_inputs.h"
 #include "execsvc/run_keep.h"
 
 #define SCRATCH_MAX ((size_t)2 * 1024 * 1024)
@@ -77,6 +78,7 @@ void run_free(struct run *run)
     struct exs *exs = run->exs;
     loop_timer_cancel(&run->again);
     loop_timer_cancel(&run->tick);
+    blob_pin_release(&run->inputs);
     adm_done(exs->adm, &run->ticket, clock_us());
     if (run->submitted_us) {
         *(run->prev ? &run->prev->next : &exs->runs) = run->next;
@@ -114,6 +116,8 @@ int run_new(struct exs *exs, const char *tenant, const uint8_t *bytes, size_t le
         r = run_resolve(run, status);
     if (r == 0 && (r = prepare(run, tenant)) < 0)
         rpc_status_set(status, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for the request");
+    if (r == 0)
+        r = run_inputs_take(run, status);
     if (r < 0 && interactive && *status->field) {
         char field[RPC_FIELD_MAX];
         snprintf(field, sizeof(field), "%s", status->field);

@@ -7,6 +7,8 @@
 Leaving it stops the service and fails when anything of it is left: a process, a cgroup, a mount, a socket.
 """
 
+import hashlib
+import itertools
 import json
 import os
 import queue
@@ -365,12 +367,15 @@ class Client:
         return check(contract.message("grpc.health.v1.HealthCheckRequest")(service=name), timeout=5).status == 1
 
     @staticmethod
-    def request(runtime="", files=None, argv=(), args=(), env=None, limits=None, collect=None, executable=(), **rest):
+    def request(runtime="", files=None, argv=(), args=(), env=None, limits=None, collect=None, executable=(), blobs=None,
+                **rest):
         def raw(text):
             return text.encode() if isinstance(text, str) else text
         request = contract.ExecuteRequest(runtime=runtime, argv=[raw(a) for a in argv], args=[raw(a) for a in args])
         for path, content in (files or {}).items():
             request.files.add(path=raw(path), content=raw(content), executable=path in executable)
+        for path, sha256 in (blobs or {}).items():
+            request.files.add(path=raw(path), sha256=sha256, executable=path in executable)
         for name, value in (env or {}).items():
             request.env.add(name=raw(name), value=raw(value))
         for name, value in (limits or {}).items():
@@ -402,6 +407,31 @@ class Client:
     def run(self, timeout=None, **request):
         """Execute to its end."""
         return self.finish(self.execute(self.request(**request), timeout), Run())
+
+    def missing(self, names):
+        return list(self.unary("Blobs/Missing", contract.MissingRequest(sha256=names), contract.MissingResponse).sha256)
+
+    def put_messages(self, messages, timeout=None):
+        """Blobs.Put of these messages, as they are."""
+        call = self.channel.stream_unary(f"/{PACKAGE}Blobs/Put", request_serializer=lambda m: m.SerializeToString(),
+                                         response_deserializer=contract.PutResponse.FromString)
+        return call(iter(messages), timeout=timeout or self.timeout, metadata=self.metadata)
+
+    def put(self, content, sha256=None, size=None, chunk=1 << 20):
+        """Returns the name."""
+        sha256 = sha256 or hashlib.sha256(content).digest()
+        first = contract.PutRequest(sha256=sha256, size=len(content) if size is None else size, data=content[:chunk])
+        rest = (contract.PutRequest(data=content[at:at + chunk]) for at in range(chunk, len(content), chunk))
+        self.put_messages(itertools.chain([first], rest))
+        return sha256
+
+    def refused_put(self, messages):
+        """(code, details) of a Put that does not succeed."""
+        try:
+            self.put_messages(messages)
+        except grpc.RpcError as error:
+            return error.code().name, _parse_details(error)
+        raise AssertionError("the blob was taken")
 
     def start(self, **request):
         """Begin a run with detach_grace_ms and leave at once. Returns its id."""
