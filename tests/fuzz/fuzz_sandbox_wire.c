@@ -41,6 +41,8 @@ static void check_strings(const struct sbx_spec *spec)
     must(n <= SBX_ARGS_MAX && bytes <= SBX_ARGS_BYTES_MAX);
     must(spec->cwd[0] == '/' && strlen(spec->cwd) <= 4096);
     must(strlen(spec->tenant) <= SPAWN_TENANT_MAX && strlen(spec->tree) <= SBX_TREE_MAX);
+    must(!spec->inputs[0] || (strlen(spec->inputs) == SBX_INPUTS_NAME &&
+                              strspn(spec->inputs, "0123456789abcdef") == SBX_INPUTS_NAME));
 }
 
 static int same_strings(const char *const *a, const char *const *b)
@@ -66,7 +68,7 @@ static void check_again(const struct spawn_request *q)
     must(again.run == q->run && memcmp(again.fds, q->fds, sizeof(q->fds)) == 0);
     must(same_strings(a->argv, b->argv) && same_strings(a->envp, b->envp));
     must(strcmp(a->cwd, b->cwd) == 0 && strcmp(a->tenant, b->tenant) == 0);
-    must(strcmp(a->tree, b->tree) == 0);
+    must(strcmp(a->tree, b->tree) == 0 && strcmp(a->inputs, b->inputs) == 0);
     must(memcmp(&a->limits, &b->limits, sizeof(a->limits)) == 0);
     must(a->policy == b->policy && a->layers == b->layers && a->rows == b->rows &&
          a->cols == b->cols && a->terminal == b->terminal && a->collect == b->collect);
