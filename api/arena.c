@@ -25,7 +25,7 @@ static void allocator_free(void *data, void *pointer)
 
 size_t arena_cap_for(size_t wire_bytes)
 {
-    return wire_bytes * 4 + (64u << 10);
+    return wire_bytes * 4 + ((size_t)1 << 20);
 }
 
 void arena_init(struct arena *arena, size_t cap)

@@ -22,8 +22,8 @@ struct arena {
     ProtobufCAllocator allocator; /* for *__unpack(); freeing is a no-op */
 };
 
-/** arena_cap_for() - the cap for a message of @wire_bytes: four times its size, and something for
- * small ones. */
+/** arena_cap_for() - the cap for a message of @wire_bytes: four times its size, and as much as the
+ * many small parts take that the contract allows (4096 files of a few bytes). */
 size_t arena_cap_for(size_t wire_bytes);
 
 /** arena_init() - nothing is allocated yet. The struct must not be moved while its allocator is in

@@ -20,7 +20,8 @@
 int run_request_from_proto(const Cloister__Exec__V1__ExecuteRequest *message, struct arena *arena,
                            struct run_request *ret, struct model_fault *fault);
 
-/** run_request_decode() - the same from bytes; @arena must outlive @ret, @bytes need not. */
+/** run_request_decode() - the same from bytes, with proto_text_check(); @arena must outlive @ret,
+ * @bytes need not. */
 int run_request_decode(const uint8_t *bytes, size_t len, struct arena *arena,
                        struct run_request *ret, struct model_fault *fault);
 

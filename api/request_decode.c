@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/proto_text.h"
+
 struct decoder {
     struct arena *arena;
     struct model_fault *fault;
@@ -233,5 +235,6 @@ int run_request_decode(const uint8_t *bytes, size_t len, struct arena *arena,
         fault->field[0] = '\0';
         return err_set(&fault->err, -EINVAL, "not an ExecuteRequest, or one of too many parts");
     }
-    return run_request_from_proto(message, arena, ret, fault);
+    int rc = proto_text_check(&cloister__exec__v1__execute_request__descriptor, bytes, len, fault);
+    return rc < 0 ? rc : run_request_from_proto(message, arena, ret, fault);
 }

@@ -10,6 +10,7 @@
 
 #include <cloister/exec/v1/exec.pb-c.h>
 
+#include "api/proto_text.h"
 #include "api/rpc_server.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -192,6 +193,20 @@ static void attach(struct exec_call *e, const Cloister__Exec__V1__AttachRequest 
         pull(e);
 }
 
+/* For messages that unpack. Return: false, and the call is over. */
+static bool text_is_good(struct exec_call *e, const ProtobufCMessageDescriptor *descriptor,
+                         const uint8_t *bytes, size_t len)
+{
+    struct model_fault fault = {0};
+    struct rpc_status status;
+    if (proto_text_check(descriptor, bytes, len, &fault) == 0)
+        return true;
+    rpc_status_of_fault(&fault.err, &status);
+    rpc_status_field(&status, "%s", fault.field);
+    rpc_call_finish(e->call, &status);
+    return false;
+}
+
 static void on_attach_message(struct rpc_call *call, const uint8_t *bytes, size_t len)
 {
     struct exec_call *e = rpc_call_user(call);
@@ -201,10 +216,10 @@ static void on_attach_message(struct rpc_call *call, const uint8_t *bytes, size_
     arena_init(&arena, arena_cap_for(len) + MESSAGE_ARENA);
     Cloister__Exec__V1__AttachRequest *message =
         cloister__exec__v1__attach_request__unpack(&arena.allocator, len, bytes);
-    if (message)
-        attach(e, message);
-    else
+    if (!message)
         rpc_call_finish_code(call, RPC_INVALID_ARGUMENT, "not an AttachRequest");
+    else if (text_is_good(e, &cloister__exec__v1__attach_request__descriptor, bytes, len))
+        attach(e, message);
 }
 
 /* ---- from the client ---- */
@@ -292,11 +307,13 @@ static void on_interact_message(struct rpc_call *call, const uint8_t *bytes, siz
     arena_init(&arena, arena_cap_for(len) + MESSAGE_ARENA);
     interact_msg *message =
         cloister__exec__v1__interact_request__unpack(&arena.allocator, len, bytes);
+    const bool good =
+        message && text_is_good(e, &cloister__exec__v1__interact_request__descriptor, bytes, len);
     if (!message)
         refuse(e, "action", "not an InteractRequest");
-    else if (e->run)
+    else if (good && e->run)
         act(e, message);
-    else
+    else if (good)
         first_message(e, message, bytes, len);
     e->read_waits = true;
     read_on(e);

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "api/proto_model.h"
+#include "api/proto_text.h"
+#include "api/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,6 +23,8 @@ static void check_accepted(const struct run_request *r)
 {
     for (size_t i = 0; i < r->n_files; i++)
         require(!model_path_fault(r->files[i].path, strlen(r->files[i].path)));
+    for (size_t i = 0; i < r->n_labels; i++)
+        require(text_valid(r->labels[i].value, strlen(r->labels[i].value)));
     require((r->n_argv == 0) != (r->runtime[0] == '\0'));
     require(r->n_argv + r->n_args + r->n_env <= MODEL_STRINGS_MAX);
     struct limits resolved;
@@ -58,6 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, arena_cap_for(size));
     struct run_request request;
     struct model_fault fault = {0};
+    /* Also on bytes that are no message: it only has to end, within them. */
+    if (proto_text_check(&cloister__exec__v1__interact_request__descriptor, data, size, &fault) < 0)
+        require(fault.field[0] != '\0' && fault.err.text[0] != '\0');
+    fault = (struct model_fault){0};
     int rc = run_request_decode(data, size, &arena, &request, &fault);
     if (rc == 0)
         rc = run_request_check(&request, &fault);

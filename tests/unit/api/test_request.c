@@ -152,6 +152,12 @@ static void what_only_the_wire_can_say_is_refused(void **state)
     REFUSED("\x4a\x02\x08\x07", "policy.subprocess");
     REFUSED("\x52\x03\x0a\x01\0", "collect.patterns[0]");
     REFUSED("\x0a\xff", "");
+    /* protobuf-c would end these strings at the NUL, or take any byte. */
+    REFUSED("\x0a\x09python3\0x", "runtime");
+    REFUSED("\x72\x05\x0a\x01k\x12\x00\x72\x06\x0a\x01k\x12\x01\xff", "labels[1].value");
+    REFUSED("\x72\x07\x0a\x02k\0\x12\x01v", "labels[0].key");
+    REFUSED("\x72\x06\x0a\x01k\x12\x01\n", "labels[0].value");
+    REFUSED("\x72\x07\x0a\x01k\x12\x02\xc0\x80", "labels[0].value");
 }
 
 static void a_small_arena_is_no_crash(void **state)
