@@ -67,7 +67,7 @@ int cg_v1_open(struct group_v1 *group, int dir, uint32_t controllers, struct err
         if (!(file_kinds[i].controller & controllers))
             continue;
         int fd = openat(dir, cg_v1_names[i], file_kinds[i].flags | O_CLOEXEC);
-        if (fd < 0 && !file_kinds[i].optional)
+        if (fd < 0 && !(file_kinds[i].optional && (errno == ENOENT || errno == EACCES)))
             return err_set(err, -errno, "open %s of group %s: %m", cg_v1_names[i],
                            group->base.name);
         fd_close(group->file[i]);

@@ -41,10 +41,16 @@ struct cg_tree *cg_tree_free(struct cg_tree *tree)
     return NULL;
 }
 
-static uint32_t swap_bit(const struct cg_tree *tree, int dir, uint32_t controllers)
+/* Only a file that is not there means that there is no swap to limit. */
+static int swap_bit(const struct cg_tree *tree, int dir, uint32_t controllers, uint32_t *ret)
 {
     const char *file = tree->version == CG_V2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
-    return (controllers & CG_MEMORY) && cg_exists_at(dir, file) ? CG_SWAP : 0;
+    *ret = 0;
+    if (!(controllers & CG_MEMORY))
+        return 0;
+    if (faccessat(dir, file, F_OK, 0) == 0)
+        *ret = CG_SWAP;
+    return *ret || errno == ENOENT ? 0 : -errno;
 }
 
 int cg_tree_add(struct cg_tree *tree, const char *path, uint32_t controllers, struct err *err)
@@ -57,7 +63,11 @@ int cg_tree_add(struct cg_tree *tree, const char *path, uint32_t controllers, st
     AUTO_FREE char *copy = strdup(path);
     if (!copy)
         return err_set(err, -ENOMEM, "cgroup %s: %m", path);
-    controllers = (controllers & ~(uint32_t)CG_SWAP) | swap_bit(tree, dir, controllers);
+    uint32_t swap;
+    int r = swap_bit(tree, dir, controllers, &swap);
+    if (r < 0)
+        return err_set(err, r, "look for the swap limit of %s: %m", path);
+    controllers = (controllers & ~(uint32_t)CG_SWAP) | swap;
     struct cg_tree_hier *hier = &tree->hier[tree->n++];
     *hier = (struct cg_tree_hier){controllers, take_fd(&dir), take_ptr(copy)};
     tree->controllers |= controllers;
