@@ -65,7 +65,8 @@ static int execute(const struct plan *plan, const struct plan_op *op)
     int r;
     switch (op->kind) {
     case PLAN_JOIN_CGROUP:
-        return raw_write(op->fd, "0", 1) == 1 ? 0 : -EIO;
+        r = (int)raw_write(op->fd, "0", 1);
+        return r == 1 ? 0 : r < 0 ? r : -EIO;
     case PLAN_ENTER:
         return (int)raw_syscall2(__NR_setns, op->fd, (long)op->flags);
     case PLAN_UNSHARE:
@@ -184,6 +185,8 @@ static int explain(const struct progress *p, struct err *err)
         [PLAN_ENTER] = "enter the slot's namespace",
         [PLAN_UNSHARE] = "make namespaces",
         [PLAN_MOUNT] = "mount",
+        [PLAN_FSUID] = "make files for the slot's user",
+        [PLAN_MKDIR] = "make the directory",
         [PLAN_MASK] = "mask",
         [PLAN_ATTACH] = "attach the input set on",
         [PLAN_DETACH] = "unmount",

@@ -185,7 +185,9 @@ static int pack_entry(void *arg, int dir_fd, const char *name, const char *path)
     struct pack *p = arg;
     struct statx stx;
     int r = raw_statx(dir_fd, name, AT_SYMLINK_NOFOLLOW, FILES_STATX_MASK, &stx);
-    if (r < 0 || !S_ISREG(stx.stx_mode))
+    if (r < 0)
+        return r == -ENOENT ? 0 : put_skipped(p, path, r, 0);
+    if (!S_ISREG(stx.stx_mode))
         return 0; /* opening a FIFO would wait, opening a device could do anything */
     if (has_control(path))
         return put_skipped(p, path, -EILSEQ, stx.stx_size);

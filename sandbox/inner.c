@@ -71,12 +71,18 @@ static void watch_client(struct inner *inner)
     loop_io_change(&inner->client_io, EPOLLIN | (inner->pending ? EPOLLOUT : 0));
 }
 
+/* The kernel has no memory for the message, or no room for it (unix(7)): it may, a moment later. */
+static bool may_try_again(int r)
+{
+    return r == -EAGAIN || r == -ENOMEM || r == -ENOBUFS || r == -ETOOMANYREFS;
+}
+
 static void flush_pending(struct inner *inner)
 {
     while (inner->pending) {
         struct pending *p = inner->pending;
         int r = fd_send(inner->client, p->bytes, p->len, &p->fd, p->fd >= 0 ? 1 : 0);
-        if (r == -EAGAIN)
+        if (may_try_again(r))
             break;
         if (r < 0)
             lose_client(inner, 0);
@@ -103,7 +109,7 @@ static void tell(struct inner *inner, enum spawn_type type, uint64_t run, const 
         int r = fd_send(inner->client, buf, (size_t)n, &owned, owned >= 0 ? 1 : 0);
         if (r == 0)
             return;
-        if (r != -EAGAIN) {
+        if (!may_try_again(r)) {
             lose_client(inner, 0);
             return;
         }
@@ -183,15 +189,33 @@ static struct run *find_run(struct inner *inner, uint64_t id)
     return NULL;
 }
 
+/* A slot that has lost its cgroup, and is to get a new one first. */
+static bool is_broken(const struct inner *inner, const struct slot *slot)
+{
+    return inner->tree && !slot->group;
+}
+
+static bool all_busy(const struct inner *inner)
+{
+    for (uint32_t i = 0; i < inner->n_slots; i++)
+        if (!inner->slots[i].busy)
+            return false;
+    return inner->n_slots == inner->config.slots_max;
+}
+
 /* The tenant's own slot of last time, if free: it saves a network namespace. Else any, else a new
- * one. Of several the one that is tidy. */
+ * one, else one that is broken. Of several the one that is tidy. */
 static int choose_slot(struct inner *inner, const char *tenant, struct slot **ret, struct err *err)
 {
-    struct slot *any = NULL, *own = NULL;
+    struct slot *any = NULL, *own = NULL, *broken = NULL;
     for (uint32_t i = 0; i < inner->n_slots; i++) {
         struct slot *slot = &inner->slots[i];
         if (slot->busy)
             continue;
+        if (is_broken(inner, slot)) {
+            broken = slot;
+            continue;
+        }
         if (strcmp(slot->tenant, tenant) == 0)
             own = own && !own->used ? own : slot;
         else if (!any || (slot->fresh_net && !any->fresh_net) ||
@@ -199,10 +223,10 @@ static int choose_slot(struct inner *inner, const char *tenant, struct slot **re
             any = slot;
     }
     *ret = own ? own : any;
+    if (!*ret && inner->n_slots == inner->config.slots_max)
+        *ret = broken;
     if (*ret)
         return 0;
-    if (inner->n_slots == inner->config.slots_max)
-        return err_set(err, -EAGAIN, "all %u slots are busy", inner->n_slots);
     uint32_t missing = 0;
     struct slot *slot = &inner->slots[inner->n_slots];
     int r = slot_make(&inner->config, inner->tree, inner->n_slots, &missing, slot, err);
@@ -213,9 +237,9 @@ static int choose_slot(struct inner *inner, const char *tenant, struct slot **re
     return 0;
 }
 
-static int start_run(struct inner *inner, struct spawn_request *q, struct err *err)
+/* What may be wrong with the request, or for now too much. */
+static int judge_run(struct inner *inner, struct spawn_request *q, struct err *err)
 {
-    uint64_t begin = clock_us();
     struct sbx_spec *spec = &q->spec;
     uint32_t wanted = inner->config.layers;
     if (spec->layers != wanted && !inner->config.one_shot)
@@ -227,16 +251,46 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
     if (r < 0)
         return r;
     spec->limits = limits;
-    if ((spec->layers & LAYER_BIT(LAYER_SECCOMP)) &&
-        (r = inner_filter_build(spec->policy, err)) < 0)
-        return r;
     if (find_run(inner, q->run))
         return err_set(err, -EINVAL, "run: this number is in use");
-    const int tree = node_tree_find(&inner->config, spec->tree, err);
-    if (tree < 0)
-        return tree;
+    r = node_tree_find(&inner->config, spec->tree, err);
+    if (r < 0)
+        return r;
+    if (all_busy(inner))
+        return err_set(err, -EAGAIN, "all %u slots are busy", inner->n_slots);
+    return 0;
+}
+
+/* Its own group, or a new one where that could not be made ready: v1 refuses a limit below what the
+ * last run's memory still weighs, for one. */
+static int start_in_slot(struct inner *inner, struct slot *slot, const struct spawn_request *q,
+                         uint64_t slot_us, struct err *err)
+{
+    int r = 0;
+    for (int tries = 0; tries < 2; tries++) {
+        if (is_broken(inner, slot))
+            r = slot_renew_group(inner->tree, slot, err);
+        if (r == 0)
+            r = run_start(&inner->env, &inner->events, slot, q->run, &q->spec, q->fds, slot_us,
+                          &inner->runs[slot->index], err);
+        if (r == 0 || !is_broken(inner, slot))
+            break;
+    }
+    return r;
+}
+
+/* A fault from here on is ours. */
+static int start_run(struct inner *inner, struct spawn_request *q, struct err *err)
+{
+    uint64_t begin = clock_us();
+    struct sbx_spec *spec = &q->spec;
     struct slot *slot;
-    r = choose_slot(inner, spec->tenant, &slot, err);
+    const int tree = node_tree_find(&inner->config, spec->tree, err);
+    int r = tree < 0 ? tree : 0;
+    if (r == 0 && (spec->layers & LAYER_BIT(LAYER_SECCOMP)))
+        r = inner_filter_build(spec->policy, err);
+    if (r == 0)
+        r = choose_slot(inner, spec->tenant, &slot, err);
     if (r == 0)
         r = slot_for_tree(&inner->config, slot, (uint32_t)tree, inner->env.missing, err);
     if (r == 0)
@@ -250,17 +304,7 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
             return r;
         q->fds[SPAWN_FD_STDIN] = q->fds[SPAWN_FD_STDOUT] = q->fds[SPAWN_FD_STDERR] = slave;
     }
-    for (int tries = 0; tries < 2; tries++) {
-        r = run_start(&inner->env, &inner->events, slot, q->run, spec, q->fds, clock_us() - begin,
-                      &inner->runs[slot->index], err);
-        /* v1: a limit below what the last run's memory still weighs is refused. */
-        if (r != -EBUSY || tries)
-            break;
-        if (slot_renew_group(inner->tree, slot, err) < 0) {
-            slot->busy = true; /* lost for good: nothing may run in it without its limits */
-            break;
-        }
-    }
+    r = start_in_slot(inner, slot, q, clock_us() - begin, err);
     if (r < 0) {
         slot->pty_master = fd_close(slot->pty_master);
         return r;
@@ -327,9 +371,17 @@ static void on_message(struct inner *inner, const void *bytes, size_t len, const
         return;
     }
     if (r == 0)
-        r = start_run(inner, &q, &err);
-    if (r < 0 && q.type == SPAWN_RUN)
-        tell(inner, SPAWN_REFUSED, q.run, &err, sizeof(err), -EBADF);
+        r = judge_run(inner, &q, &err);
+    if (r < 0) {
+        if (q.type == SPAWN_RUN)
+            tell(inner, SPAWN_REFUSED, q.run, &err, sizeof(err), -EBADF);
+        return;
+    }
+    if (start_run(inner, &q, &err) < 0) {
+        struct run_result result;
+        run_fault(&inner->env, &q.spec, &err, &result);
+        tell(inner, SPAWN_RESULT, q.run, &result, sizeof(result), -EBADF);
+    }
 }
 
 static void on_client(struct loop_io *io, uint32_t events)
@@ -342,7 +394,7 @@ static void on_client(struct loop_io *io, uint32_t events)
         int fds[FD_PASS_MAX];
         size_t n_fds = 0;
         ssize_t n = fd_recv(inner->client, buf, sizeof(buf), fds, &n_fds);
-        if (n == -EAGAIN)
+        if (may_try_again((int)n))
             return;
         if (n <= 0) {
             lose_client(inner, 0);
@@ -439,7 +491,7 @@ int node_inner_main(void)
     int r = prepare(&inner, &err);
     if (r < 0) {
         say_sorry(&inner, &err);
-        return 1;
+        return INNER_EXIT_NO_START;
     }
     r = loop_run(inner.loop, &err);
     if (r < 0) {

@@ -48,10 +48,11 @@ struct slot *run_slot(const struct run *run)
     return run->slot;
 }
 
-static void order(struct run *run, enum init_order_type type, uint32_t arg)
+static int order(struct run *run, enum init_order_type type, uint32_t arg)
 {
     struct init_order message = {.type = type, .arg = arg};
-    send(run->control, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = send(run->control, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n < 0 ? -errno : 0;
 }
 
 /* Where our child is not pid 1 of the program's namespace, its end is not the end of the rest. */
@@ -103,6 +104,14 @@ void run_end(struct run *run, enum end_cause cause)
         kill_the_rest(run);
 }
 
+/* Without a clock a program would have no limit: rather no program. */
+static void end_broken(struct run *run, int code, const char *what)
+{
+    if (run->facts.cause == END_NONE)
+        err_set(&run->facts.err, code, "%s: %s", what, strerror(-code));
+    run_end(run, END_INTERNAL);
+}
+
 void run_signal(struct run *run, int signo)
 {
     order(run, INIT_ORDER_SIGNAL, (uint32_t)signo);
@@ -119,10 +128,11 @@ static uint64_t own_processes(const struct run_env *env)
     return env->launcher == SBX_LAUNCHER_BWRAP ? 2 : 1;
 }
 
-static void read_stats(struct run *run)
+static int read_stats(struct run *run, struct err *err)
 {
     struct cg_stats *cg = &run->facts.cg;
-    bool counted = run->slot->group && cg_group_stats(run->slot->group, cg, NULL) == 0;
+    int r = run->slot->group ? cg_group_stats(run->slot->group, cg, err) : 0;
+    bool counted = run->slot->group && r == 0;
     run->facts.tree_cpu_counted = counted && (run->result.layers & LAYER_BIT(LAYER_CG_CPU));
     run->result.usage = (struct run_usage){
         .cpu_user_us = cg->cpu_user_us,
@@ -135,6 +145,7 @@ static void read_stats(struct run *run)
                               : cg->pids_peak,
     };
     run->facts.wall_us = run->result.usage.wall_us - run->waited_us;
+    return r;
 }
 
 /* ---- the clocks ---- */
@@ -144,9 +155,13 @@ static void on_cpu_timer(struct loop_timer *timer);
 static void arm_cpu(struct run *run)
 {
     uint64_t limit_us = run->facts.limits.v[LIMIT_CPU] * 1000, used_us = 0;
-    if (!(run->result.layers & LAYER_BIT(LAYER_CG_CPU)) || !run->slot->group ||
-        cg_group_cpu_us(run->slot->group, &used_us, NULL) < 0)
+    if (!(run->result.layers & LAYER_BIT(LAYER_CG_CPU)) || !run->slot->group)
         return; /* RLIMIT_CPU is left */
+    int r = cg_group_cpu_us(run->slot->group, &used_us, NULL);
+    if (r < 0) {
+        end_broken(run, r, "read the CPU time");
+        return;
+    }
     if (used_us >= limit_us) {
         run_end(run, END_CPU);
         return;
@@ -154,7 +169,9 @@ static void arm_cpu(struct run *run)
     uint64_t in_us = (limit_us - used_us) / run->env->cpus;
     if (in_us < 1000)
         in_us = 1000;
-    loop_timer_set(run->env->loop, &run->cpu_timer, clock_us() + in_us, on_cpu_timer);
+    r = loop_timer_set(run->env->loop, &run->cpu_timer, clock_us() + in_us, on_cpu_timer);
+    if (r < 0)
+        end_broken(run, r, "set the CPU clock");
 }
 
 static void on_cpu_timer(struct loop_timer *timer)
@@ -171,10 +188,16 @@ static void on_wall_timer(struct loop_timer *timer)
         run_end(run, END_WALL);
 }
 
-static void arm_wall(struct run *run)
+static void arm_wall(struct run *run, uint64_t due_us)
 {
-    uint64_t due = run->started_us + run->facts.limits.v[LIMIT_WALL] * 1000 + run->waited_us;
-    loop_timer_set(run->env->loop, &run->wall_timer, due, on_wall_timer);
+    int r = loop_timer_set(run->env->loop, &run->wall_timer, due_us, on_wall_timer);
+    if (r < 0)
+        end_broken(run, r, "set the wall clock");
+}
+
+static uint64_t wall_due(const struct run *run)
+{
+    return run->started_us + run->facts.limits.v[LIMIT_WALL] * 1000 + run->waited_us;
 }
 
 /* While a terminal program waits for a person its wall clock stands still. */
@@ -184,18 +207,16 @@ static void on_waits(struct run *run, const struct init_report *report)
         return;
     run->waited_us = report->waited_us;
     if (run->events.usage) {
-        read_stats(run);
+        read_stats(run, NULL);
         run->events.usage(run->events.arg, run, &run->result.usage, report->value != 0);
     }
     if (run->facts.cause != END_NONE || run->wall_timer.loop)
         return;
-    uint64_t due = run->started_us + run->facts.limits.v[LIMIT_WALL] * 1000 + run->waited_us;
-    uint64_t now = clock_us();
+    uint64_t due = wall_due(run), now = clock_us();
     if (due <= now && !report->value)
         run_end(run, END_WALL);
     else
-        loop_timer_set(run->env->loop, &run->wall_timer, due > now ? due : now + 200000,
-                       on_wall_timer);
+        arm_wall(run, due > now ? due : now + 200000);
 }
 
 /* ---- the end ---- */
@@ -212,8 +233,13 @@ static void tell_result(struct run *run)
 
 static void decide(struct run *run)
 {
+    struct err err = {0};
     stop_clocks(run);
-    read_stats(run);
+    if (read_stats(run, &err) < 0 && run->facts.cause == END_NONE) {
+        /* Which limit a program has touched can't be known any more; if it did well, none. */
+        run->facts.cause = END_INTERNAL;
+        run->facts.err = err;
+    }
     verdict_decide(&run->facts, &run->result);
 }
 
@@ -229,9 +255,10 @@ static void start_collecting(struct run *run)
     if (run->slot->group)
         cg_group_raise_memory(run->slot->group,
                               run->facts.limits.v[LIMIT_MEMORY] + RUN_COLLECT_RESERVE, NULL);
-    loop_timer_set(run->env->loop, &run->kill_timer, clock_us() + RUN_COLLECT_MS * UINT64_C(1000),
-                   on_collect_timer);
-    order(run, INIT_ORDER_COLLECT, 1);
+    uint64_t due = clock_us() + RUN_COLLECT_MS * UINT64_C(1000);
+    if (loop_timer_set(run->env->loop, &run->kill_timer, due, on_collect_timer) < 0 ||
+        order(run, INIT_ORDER_COLLECT, 1) < 0)
+        kill_all(run);
 }
 
 static void on_main_ended(struct run *run, const struct init_report *report)
@@ -252,6 +279,13 @@ static void on_main_ended(struct run *run, const struct init_report *report)
         tell_result(run);
 }
 
+/* Of execve(2): what no program can be the cause of. */
+static bool is_machines_fault(int code)
+{
+    return code == -EAGAIN || code == -ENOMEM || code == -EMFILE || code == -ENFILE ||
+           code == -ENOSYS;
+}
+
 /* Why there is no program: something of the caller's (no such program, inputs that do not fit), or
  * ours. */
 static void on_failed(struct run *run, const struct init_report *report)
@@ -259,7 +293,7 @@ static void on_failed(struct run *run, const struct init_report *report)
     struct verdict_facts *facts = &run->facts;
     run->result.timing.files_in = report->files_in_us;
     facts->no_program = true;
-    if (report->stage == INIT_STAGE_EXEC) {
+    if (report->stage == INIT_STAGE_EXEC && !is_machines_fault(report->code)) {
         err_set(&facts->err, report->code, "%.120s: %s", report->text,
                 report->code == -ENOENT ? "no such program in the sandbox"
                                         : strerror(-report->code));
@@ -271,7 +305,9 @@ static void on_failed(struct run *run, const struct init_report *report)
         facts->no_program = false;
         if (facts->cause == END_NONE)
             facts->cause = END_INTERNAL;
-        err_set(&facts->err, report->code, "%s: %s", report->text, strerror(-report->code));
+        err_set(&facts->err, report->code, "%s%.120s: %s",
+                report->stage == INIT_STAGE_EXEC ? "execute " : "", report->text,
+                strerror(-report->code));
     }
     decide(run);
     run->state = RUN_DONE;
@@ -291,7 +327,7 @@ static void on_report(struct run *run, const struct init_report *report)
         run->events.started(run->events.arg, run);
         if (run->facts.cause == END_NONE) {
             arm_cpu(run);
-            arm_wall(run);
+            arm_wall(run, wall_due(run));
         }
         return;
     case INIT_REPORT_FAILED:
@@ -338,10 +374,11 @@ static void on_pid(struct loop_io *io, uint32_t events)
 {
     (void)events;
     struct run *run = container_of(io, struct run, pid_io);
-    siginfo_t info;
+    siginfo_t info = {0};
     drain_reports(run);
-    if (waitid((idtype_t)P_PIDFD, (id_t)run->pidfd, &info, WEXITED | WNOHANG) < 0 && errno == EINTR)
-        return;
+    int r = waitid((idtype_t)P_PIDFD, (id_t)run->pidfd, &info, WEXITED | WNOHANG);
+    if ((r < 0 && errno == EINTR) || (r == 0 && !info.si_pid))
+        return; /* in the second case a debugger has not let go of it */
     loop_io_remove(&run->pid_io);
     loop_io_remove(&run->control_io);
     loop_timer_cancel(&run->kill_timer);
@@ -473,6 +510,18 @@ static int watch(struct run *run, struct err *err)
     return r;
 }
 
+void run_fault(const struct run_env *env, const struct sbx_spec *spec, const struct err *err,
+               struct run_result *ret)
+{
+    const struct verdict_facts facts = {.cause = END_INTERNAL,
+                                        .limits = spec->limits,
+                                        .policy = spec->policy,
+                                        .err = *err};
+    *ret = (struct run_result){.layers_missing = env->missing};
+    snprintf(ret->launcher, sizeof(ret->launcher), "%s", sbx_launcher_name(env->launcher));
+    verdict_decide(&facts, ret);
+}
+
 int run_start(const struct run_env *env, const struct run_events *events, struct slot *slot,
               uint64_t id, const struct sbx_spec *spec, const int *fds, uint64_t slot_us,
               struct run **ret, struct err *err)
@@ -496,6 +545,8 @@ int run_start(const struct run_env *env, const struct run_events *events, struct
 
     slot->used = true;
     int r = prepare_cgroup(env, slot, &spec->limits, spec->layers, err);
+    if (r < 0)
+        slot->group = cg_group_free(slot->group); /* half prepared: it is not used any more */
     if (r == 0)
         r = launch(run, spec, fds, err);
     if (r == 0)

@@ -62,11 +62,14 @@ struct run_events {
 
 /**
  * run_start() - @spec->limits are resolved; @fds as in spawn_wire.h, borrowed
- * On failure nothing is left and @slot is as before.
+ * On failure nothing is left; @slot is as before, but without its cgroup if that was the reason.
  */
 int run_start(const struct run_env *env, const struct run_events *events, struct slot *slot,
               uint64_t id, const struct sbx_spec *spec, const int *fds, uint64_t slot_us,
               struct run **ret, struct err *err);
+/** run_fault() - the result of a run that could not be made: INTERNAL, and @err says why. */
+void run_fault(const struct run_env *env, const struct sbx_spec *spec, const struct err *err,
+               struct run_result *ret);
 uint64_t run_id(const struct run *run);
 struct slot *run_slot(const struct run *run);
 void run_end(struct run *run, enum end_cause cause);

@@ -154,17 +154,19 @@ static int make_net(struct slot *slot, struct err *err)
     if (home < 0 || unshare(CLONE_NEWNET) < 0)
         return err_set(err, -errno, "layer net-namespace: unshare: %m");
     int r = loopback_up(err);
-    int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    AUTO_CLOSE int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (r == 0 && fd < 0)
         r = err_set(err, -errno, "open a network namespace: %m");
     if (setns(home, CLONE_NEWNET) < 0) {
         fprintf(stderr, "cloister-spawner: return to the own network: %s\n", strerror(errno));
         _exit(1);
     }
+    if (r < 0)
+        return r; /* and the slot keeps the one that it has */
     fd_close(slot->net_fd);
-    slot->net_fd = fd;
-    slot->fresh_net = r == 0;
-    return r;
+    slot->net_fd = take_fd(&fd);
+    slot->fresh_net = true;
+    return 0;
 }
 
 static int make_group(struct cg_tree *tree, struct slot *slot, struct err *err)

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "sandbox/inner.h"
 #include "sandbox/service.h"
 
 #define PAUSE_MIN_MS UINT64_C(20)
@@ -100,14 +101,14 @@ static bool pause_before_restart(struct supervisor *s)
     return false;
 }
 
-/* A spawner that gives up by itself, at its first start, will not do better at the next. */
+/* A spawner that could not start, at its first try, will not do better at the next. */
 static bool gave_up(const struct supervisor *s)
 {
     siginfo_t info = {0};
     if (s->restarts ||
         waitid(P_PID, (id_t)node_inner_pid(s->node), &info, WEXITED | WNOHANG | WNOWAIT) < 0)
         return false;
-    return info.si_pid && info.si_code == CLD_EXITED && info.si_status != 0;
+    return info.si_pid && info.si_code == CLD_EXITED && info.si_status == INNER_EXIT_NO_START;
 }
 
 /* Waits until one of the two is gone (0), or the operator wants the end (1). */
