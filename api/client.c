@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <cloister/exec/v1/exec.pb-c.h>
 
@@ -51,6 +52,9 @@ int client_new(const struct client_options *options, struct client **ret, struct
     const char *where = options->socket ? options->socket : options->target;
     if (!where)
         return err_set(err, -EINVAL, "neither a socket nor a target is given");
+    if (options->socket && strlen(where) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return err_set(err, -ENAMETOOLONG, "a socket's path has at most %zu bytes: %.60s...",
+                       sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1, where);
     int n = snprintf(target, sizeof(target), "%s%s", options->socket ? "unix:" : "", where);
     if (n < 0 || (size_t)n >= sizeof(target))
         return err_set(err, -ENAMETOOLONG, "the service's address is too long");

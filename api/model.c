@@ -50,6 +50,15 @@ static int fault_in(struct model_fault *fault, const char *list, size_t index, c
     return fault_at(fault, field, "%s", words);
 }
 
+/* The same, saying which value it is: people do not count their files. */
+static int fault_of(struct model_fault *fault, const char *list, size_t index, const char *member,
+                    const char *value, const char *words)
+{
+    char sentence[160];
+    snprintf(sentence, sizeof(sentence), "'%.60s' %s", value, words);
+    return fault_in(fault, list, index, member, sentence);
+}
+
 const char *model_limit_field(enum limit_id id)
 {
     return limit_fields[id];
@@ -199,7 +208,7 @@ static int check_env(const struct run_request *r, struct model_fault *fault)
 {
     for (size_t i = 0; i < r->n_env; i++) {
         if (!env_name_valid(r->env[i].key))
-            return fault_in(fault, "env", i, ".name",
+            return fault_of(fault, "env", i, ".name", r->env[i].key,
                             "is not a name ([A-Za-z_][A-Za-z0-9_]*, at most 255 bytes)");
     }
     return check_unique(r->env, r->n_env, "env", fault);
@@ -213,7 +222,8 @@ static int check_labels(const struct run_request *r, struct model_fault *fault)
         size_t key_len = strlen(r->labels[i].key), value_len = strlen(r->labels[i].value);
         if (key_len == 0 || key_len > MODEL_LABEL_KEY_MAX ||
             !is_made_of(r->labels[i].key, LOWER_DIGITS "._/-"))
-            return fault_in(fault, "labels", i, ".key", "is not [a-z0-9._/-]{1,63}");
+            return fault_of(fault, "labels", i, ".key", r->labels[i].key,
+                            "is not [a-z0-9._/-]{1,63}");
         if (value_len > MODEL_LABEL_VALUE_MAX || !text_valid(r->labels[i].value, value_len))
             return fault_in(fault, "labels", i, ".value",
                             "is not UTF-8 text of at most 255 bytes without control characters");
@@ -253,9 +263,10 @@ static int check_overlap(const struct run_request *r, struct model_fault *fault)
         if (strncmp(one->path, two->path, len) != 0)
             continue;
         if (two->path[len] == '\0')
-            return fault_in(fault, "files", (size_t)(two - r->files), ".path", "is there already");
+            return fault_of(fault, "files", (size_t)(two - r->files), ".path", two->path,
+                            "is there already");
         if (two->path[len] == '/')
-            return fault_in(fault, "files", (size_t)(two - r->files), ".path",
+            return fault_of(fault, "files", (size_t)(two - r->files), ".path", two->path,
                             "lies below another file");
     }
     return 0;
@@ -270,7 +281,7 @@ static int check_files(const struct run_request *r, struct model_fault *fault)
         const struct model_file *file = &r->files[i];
         const char *words = model_path_fault(file->path, strlen(file->path));
         if (words)
-            return fault_in(fault, "files", i, ".path", words);
+            return fault_of(fault, "files", i, ".path", file->path, words);
         if (file->sha256 && file->content)
             return fault_in(fault, "files", i, ".sha256", "give content or sha256, not both");
         if (!file->sha256 && __builtin_add_overflow(total, file->size, &total))

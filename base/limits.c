@@ -177,6 +177,18 @@ int limit_parse(enum limit_id id, const char *text, uint64_t *ret, struct err *e
     return 0;
 }
 
+static int no_such_limit(const char *name, struct err *err)
+{
+    char names[160] = "";
+    size_t at = 0;
+    for (int id = 0; id < LIMIT_COUNT && at < sizeof(names); id++) {
+        int n = snprintf(names + at, sizeof(names) - at, "%s%s", id > 0 ? ", " : "",
+                         limit_info((enum limit_id)id)->name);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return err_set(err, -EINVAL, "there is no limit '%s'; there are %s", name, names);
+}
+
 int limit_parse_pair(const char *text, struct limits *limits, struct err *err)
 {
     const char *equals = strchr(text, '=');
@@ -188,7 +200,7 @@ int limit_parse_pair(const char *text, struct limits *limits, struct err *err)
     name[len] = 0;
     int id = limit_by_name(name);
     if (id < 0)
-        return err_set(err, -EINVAL, "there is no limit '%s'", name);
+        return no_such_limit(name, err);
     return limit_parse((enum limit_id)id, equals + 1, &limits->v[id], err);
 }
 

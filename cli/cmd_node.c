@@ -1,5 +1,6 @@
 /* `cloister node`: what the service is, can run and is doing. */
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,10 +15,10 @@
 #define REPLY_CAP  ((size_t)4 << 20)
 
 static const char help[] =
-    "cloister node [OPTION]...\n"
+    "cloister node [OPTION]... [info | runtimes | stats]\n"
     "\n"
-    "Says what the service is, what it can run, which limits it enforces and "
-    "what it is doing.\n"
+    "Says what the service is and which limits it enforces (info), what it can run (runtimes) and\n"
+    "what it is doing (stats); without a word all three.\n"
     "\n" SERVICE_HELP "\n"
     "Exit status: 0: it serves; 1: it is there and not ready; 125: no service.\n";
 
@@ -98,7 +99,14 @@ static int print_stats(struct node *node)
     return 0;
 }
 
-static int node_report(struct node *node)
+static const struct part {
+    const char *name;
+    int (*print)(struct node *node);
+} parts[] = {{"info", print_info}, {"runtimes", print_runtimes}, {"stats", print_stats}};
+#define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
+
+/* Of @part, or of all when it is NULL. */
+static int node_report(struct node *node, const struct part *part)
 {
     struct rpc_status status;
     int serving = client_health(node->client, "", TIMEOUT_MS, &status);
@@ -106,39 +114,66 @@ static int node_report(struct node *node)
         return no_answer(node, &status);
     if (!serving)
         printf("the service is there and not ready\n");
-    int rc = print_info(node);
-    if (rc == 0)
-        rc = print_runtimes(node);
-    if (rc == 0)
-        rc = print_stats(node);
+    int rc = 0;
+    for (size_t i = 0; i < PART_COUNT && rc == 0; i++) {
+        if (!part || part == &parts[i])
+            rc = parts[i].print(node);
+    }
     return rc != 0 ? rc : !serving;
+}
+
+/* Return: 0, or -EINVAL. */
+static int find_part(char *const *words, int n, const struct part **ret, struct err *err)
+{
+    *ret = NULL;
+    for (size_t i = 0; n == 1 && i < PART_COUNT; i++) {
+        if (strcmp(words[0], parts[i].name) == 0)
+            *ret = &parts[i];
+    }
+    if (n == 0 || *ret)
+        return 0;
+    return err_set(err, -EINVAL, "%s: `cloister node` takes one of info, runtimes and stats",
+                   words[n - 1]);
+}
+
+/* Return: 0, 1 after --help, or a negative errno. */
+static int parse(int argc, char **argv, struct node *node, const struct part **ret, struct err *err)
+{
+    static const struct option options[] = {SERVICE_OPTIONS, {"help", no_argument, NULL, 'h'}, {0}};
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 1;
+        }
+        if (!service_option(&node->place, option, optarg))
+            return err_set(err, -EINVAL,
+                           "%s: unknown option, or its value is missing; `cloister node --help` "
+                           "lists them",
+                           argv[optind - 1]);
+    }
+    int rc = find_part(argv + optind, argc - optind, ret, err);
+    return rc == 0 ? service_find(&node->place, err) : rc;
 }
 
 int cmd_node(int argc, char **argv)
 {
-    static const struct option options[] = {SERVICE_OPTIONS, {"help", no_argument, NULL, 'h'}, {0}};
     struct node node = {.client = NULL};
+    const struct part *part;
     struct err err = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (!service_option(&node.place, option, optarg))
-            return CLI_EXIT_REFUSED; /* getopt has said why */
-    }
-    if (service_find(&node.place, &err) < 0) {
+    int rc = parse(argc, argv, &node, &part, &err);
+    if (rc < 0)
         fprintf(stderr, "cloister: %s\n", err.text);
-        return CLI_EXIT_REFUSED;
-    }
+    if (rc != 0)
+        return rc < 0 ? CLI_EXIT_REFUSED : 0;
     const struct client_options where = service_client(&node.place, NULL);
     if (client_new(&where, &node.client, &err) < 0) {
         fprintf(stderr, "cloister: %s\n", err.text);
         return CLI_EXIT_OURS;
     }
     arena_init(&node.arena, REPLY_CAP);
-    int rc = node_report(&node);
+    rc = node_report(&node, part);
     arena_done(&node.arena);
     client_free(node.client);
     return rc;

@@ -23,11 +23,13 @@
 #include "cli/run_files.h"
 #include "cli/run_options.h"
 #include "cli/run_outputs.h"
+#include "cli/run_runtime.h"
 #include "cli/run_terminal.h"
 #include "cli/service.h"
 
-#define INPUT_CHUNK (16u << 10)
-#define NO_VERDICT  VERDICT_COUNT /* a run that never was has none: null in the JSON */
+#define INPUT_CHUNK    (16u << 10)
+#define NO_PROGRAM_MIN 126           /* by custom: not executable, and (127) not found */
+#define NO_VERDICT     VERDICT_COUNT /* a run that never was has none: null in the JSON */
 
 struct buffer {
     uint8_t *bytes;
@@ -39,6 +41,7 @@ struct session {
     struct run_files files;
     struct run_outputs outputs;
     struct run_terminal terminal;
+    char runtime[MODEL_RUNTIME_MAX + 1]; /* as the node calls it */
     struct loop *loop;
     struct loop_io rpc_io, stdin_io;
     struct client *client;
@@ -98,6 +101,8 @@ static void say_outcome(const struct session *s, const struct run_report *report
     }
     if (r->verdict == VERDICT_SIGNALED)
         say(s, "your program was ended by %s", signal_name(r->term_signal));
+    else if (r->verdict == VERDICT_EXITED && r->exit_code >= NO_PROGRAM_MIN && message[0])
+        say(s, "%s", message);
     else if (r->verdict != VERDICT_EXITED) /* an exit status speaks for itself */
         say(s, "%s%s%s", verdict_name(r->verdict), message[0] ? ": " : "", message);
     uint64_t dropped = report->dropped_stdout + report->dropped_stderr;
@@ -386,6 +391,11 @@ static int gather_files(struct session *s, struct err *err)
     int rc = 0;
     if (!s->options.command)
         rc = run_files_add(&s->files, s->options.rest[0], err);
+    if (rc == -ENOENT && !strpbrk(s->options.rest[0], "./"))
+        return err_set(err, rc,
+                       "%s: No such file or directory. A command of the sandbox? cloister run "
+                       "--command -- %s",
+                       s->options.rest[0], s->options.rest[0]);
     for (size_t i = 0; i < s->options.n_inputs && rc == 0; i++)
         rc = run_files_add(&s->files, s->options.inputs[i], err);
     if (rc == 0 && !s->options.command && s->files.n == 0)
@@ -427,12 +437,7 @@ static int make_request(struct session *s, struct run_request *ret, struct err *
     ret->runtime = o->runtime ? o->runtime : run_runtime_of(o->rest[0]);
     ret->args = (const char *const *)o->rest + 1;
     ret->n_args = o->n_rest - 1;
-    if (!ret->runtime)
-        return err_set(err, -EINVAL,
-                       "what runs %s? Its name does not say: use --runtime NAME (`cloister node` "
-                       "lists them)",
-                       o->rest[0]);
-    return 0;
+    return 0; /* find_runtime() asks the node when the name does not say */
 }
 
 static void on_rpc(struct loop_io *io, uint32_t ready)
@@ -447,19 +452,39 @@ static int connect_service(struct session *s, struct err *err)
     int rc = loop_new(&s->loop, err);
     if (rc == 0)
         rc = watch_signals(s, err);
+    return rc == 0 ? client_new(&options, &s->client, err) : rc;
+}
+
+/* Return: 0, or the exit status. */
+static int find_runtime(struct session *s, struct run_request *request)
+{
+    char words[1024];
+    struct rpc_status status;
+    struct err err = {0};
+    if (s->options.command || request->runtime)
+        return 0;
+    request->runtime = s->runtime;
+    int rc = run_runtime_ask(s->client, s->options.rest[0], s->runtime, sizeof(s->runtime), &status,
+                             &err);
     if (rc == 0)
-        rc = client_new(&options, &s->client, err);
-    if (rc == 0)
-        rc = loop_io_add(s->loop, &s->rpc_io, client_fd(s->client), EPOLLIN, on_rpc, err);
-    return rc;
+        return 0;
+    if (rc == -EINVAL)
+        return fail(s, NO_VERDICT, CLI_EXIT_REFUSED, err.text);
+    service_explain(&s->options.place, &status, words, sizeof(words));
+    return fail(s, VERDICT_INTERNAL, rpc_code_exit_status((int)status.code), words);
 }
 
 /* Return: the exit status. */
-static int converse(struct session *s, const struct run_request *request)
+static int converse(struct session *s, struct run_request *request)
 {
     struct model_fault fault = {0};
     struct err err = {0};
     if (connect_service(s, &err) < 0)
+        return fail(s, VERDICT_INTERNAL, CLI_EXIT_OURS, err.text);
+    int unknown = find_runtime(s, request);
+    if (unknown)
+        return unknown;
+    if (loop_io_add(s->loop, &s->rpc_io, client_fd(s->client), EPOLLIN, on_rpc, &err) < 0)
         return fail(s, VERDICT_INTERNAL, CLI_EXIT_OURS, err.text);
     if (client_interact(s->client, request, &events, s, &s->run, &fault) < 0) {
         bool refused = fault.err.code == -EINVAL;

@@ -130,6 +130,16 @@ static void last_part(const char *path, char *buf, size_t size)
     snprintf(buf, size, "%.*s", (int)(len - start), path + start);
 }
 
+static int cannot_open(const char *path, int fault, struct err *err)
+{
+    struct stat st;
+    if (fault == ENOENT && lstat(path, &st) == 0)
+        return err_set(err, -fault, "%s is a symbolic link to something that is not there", path);
+    if (fault == EACCES)
+        return err_set(err, -fault, "%s: you may not read it (Permission denied)", path);
+    return err_set(err, -fault, "%s: %s", path, strerror(fault));
+}
+
 int run_files_add(struct run_files *files, const char *spec, struct err *err)
 {
     AUTO_FREE char *path = strdup(spec);
@@ -146,7 +156,7 @@ int run_files_add(struct run_files *files, const char *spec, struct err *err)
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(err, -errno, "%s: %m", path);
+        return cannot_open(path, errno, err);
     if (S_ISDIR(st.st_mode))
         return add_directory(files, take_fd(&fd), name, 1, err);
     if (!S_ISREG(st.st_mode))

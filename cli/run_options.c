@@ -74,21 +74,6 @@ static const struct option long_options[] = {
     {0},
 };
 
-const char *run_runtime_of(const char *file)
-{
-    static const struct {
-        const char *extension, *runtime;
-    } known[] = {{".py", "python3"}, {".sh", "bash"},  {".bash", "bash"}, {".c", "c"},
-                 {".js", "node"},    {".mjs", "node"}, {".cjs", "node"}};
-    const char *slash = strrchr(file, '/');
-    const char *dot = strrchr(slash ? slash + 1 : file, '.');
-    for (size_t i = 0; dot && i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(dot, known[i].extension) == 0)
-            return known[i].runtime;
-    }
-    return NULL;
-}
-
 /* "KEY=VALUE"; the key is copied, the value is argv's. */
 static int add_pair(struct model_pair *list, size_t *n, size_t max, const char *what,
                     const char *text, struct err *err)
@@ -131,7 +116,7 @@ static int set_detach(struct run_options *o, const char *text, struct err *err)
     uint64_t ms;
     int rc = time_parse(text, &ms, err);
     if (rc < 0)
-        return rc;
+        return err_prefix(err, "--detach");
     if (ms > MODEL_DETACH_MS_MAX)
         return err_set(err, -EINVAL, "--detach: at most %us", MODEL_DETACH_MS_MAX / 1000);
     o->detach_grace_ms = (uint32_t)ms;

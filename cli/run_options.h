@@ -36,6 +36,3 @@ struct run_options {
  */
 int run_options_parse(int argc, char **argv, struct run_options *ret, struct err *err);
 void run_options_done(struct run_options *options);
-
-/** run_runtime_of() - the runtime that a file name's extension stands for, or NULL. */
-const char *run_runtime_of(const char *file);

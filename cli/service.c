@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/cleanup.h"
@@ -63,6 +64,9 @@ struct client_options service_client(const struct service_place *place, const ch
  * errno. */
 static int probe(const char *socket_path)
 {
+    struct stat st;
+    if (stat(socket_path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return ENOTSOCK;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(socket_path) >= sizeof(address.sun_path))
         return ENAMETOOLONG;
@@ -85,6 +89,10 @@ static void explain_unavailable(const char *socket, const struct rpc_status *sta
                  "no service at %s (%s). Start it with `systemctl start cloister` (in the source "
                  "tree: ./dev up), or name its socket with --socket or CLOISTER_SOCKET",
                  socket, strerror(fault));
+        return;
+    case ENOTSOCK:
+        snprintf(buf, size, "%s is not a socket; the service's is usually " CLIENT_SOCKET_DEFAULT,
+                 socket);
         return;
     case EACCES:
     case EPERM:

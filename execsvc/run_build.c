@@ -1,6 +1,7 @@
 #include "execsvc/run_build.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,38 @@ static int refuse_field(struct rpc_status *status, const struct model_fault *fau
     return fault->err.code < 0 ? fault->err.code : -EINVAL;
 }
 
+/* A limit that is out of its bounds is told as numbers too. */
+static int refuse_limit(const struct run *run, struct rpc_status *status,
+                        const struct model_fault *fault)
+{
+    int r = refuse_field(status, fault);
+    for (int id = 0; id < LIMIT_COUNT; id++) {
+        if (strcmp(fault->field, model_limit_field((enum limit_id)id)) != 0)
+            continue;
+        rpc_status_meta(status, "limit", "%s", limit_info((enum limit_id)id)->name);
+        rpc_status_meta(status, "value", "%" PRIu64, run->request.limits.v[id]);
+        rpc_status_meta(status, "ceiling", "%" PRIu64, run->exs->ceilings.v[id]);
+    }
+    return r;
+}
+
+static void no_such_runtime(const struct run *run, struct rpc_status *status)
+{
+    const struct runtimes *runtimes = &run->exs->config->runtimes;
+    char names[256] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < runtimes->n && at < sizeof(names); i++) {
+        if (runtimes->v[i]->disabled)
+            continue;
+        int n = snprintf(names + at, sizeof(names) - at, "%s%s", at > 0 ? ", " : "",
+                         runtimes->v[i]->name);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    rpc_status_set(status, RPC_NOT_FOUND, "NO_SUCH_RUNTIME",
+                   "there is no runtime '%.64s' here; there are %s", run->request.runtime, names);
+    rpc_status_field(status, "runtime");
+}
+
 static int find_runtime(struct run *run, struct rpc_status *status)
 {
     const struct run_request *request = &run->request;
@@ -28,10 +61,7 @@ static int find_runtime(struct run *run, struct rpc_status *status)
         return 0;
     run->runtime = runtimes_find(&run->exs->config->runtimes, request->runtime);
     if (!run->runtime) {
-        rpc_status_set(status, RPC_NOT_FOUND, "NO_SUCH_RUNTIME",
-                       "there is no runtime '%.64s' here: Node.Runtimes lists them",
-                       request->runtime);
-        rpc_status_field(status, "runtime");
+        no_such_runtime(run, status);
         return -ENOENT;
     }
     if (!run->runtime->available) {
@@ -94,7 +124,7 @@ int run_resolve(struct run *run, struct rpc_status *status)
     exs_limits(run->exs, run->runtime ? &run->runtime->limits : NULL, &defaults);
     r = run_request_limits(&run->request, &defaults, &run->exs->ceilings, &run->limits, &fault);
     if (r < 0)
-        return refuse_field(status, &fault);
+        return refuse_limit(run, status, &fault);
     run->ticket.memory_bytes = run->limits.v[LIMIT_MEMORY];
     r = set_rules(run);
     if (r < 0)

@@ -12,7 +12,7 @@ _cloister_run_values="--runtime --file --env --limit --policy --output --class -
 _cloister_sandbox="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing
     --dry-run --json --help -h"
 _cloister_sandbox_values="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing"
-_cloister_node="--socket --connect --ca --cert --key --help -h"
+_cloister_node="info runtimes stats --socket --connect --ca --cert --key --help -h"
 _cloister_top="--once --json --interval --socket --connect --ca --cert --key --help -h"
 _cloister_doctor="--json --help"
 

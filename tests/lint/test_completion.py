@@ -62,7 +62,7 @@ class Completion(unittest.TestCase):
         self.assertEqual({"seccomp", "session"}, complete("sandbox", "run", "--allow-missing", "se"))
 
     def test_the_extension_chooses_the_runtime(self):
-        known = re.findall(r'\{"(\.\w+)", "(\w+)"\}', (ROOT / "cli" / "run_options.c").read_text(encoding="utf-8"))
+        known = re.findall(r'\{"(\.\w+)", "(\w+)"\}', (ROOT / "cli" / "run_runtime.c").read_text(encoding="utf-8"))
         self.assertEqual(7, len(known))
         for extension, runtime in known:
             line = ["cloister", "run", "--runtime", "", "x" + extension]

@@ -27,6 +27,7 @@ class Node(ServiceTest):
         self.assertTrue(all(layer.active for layer in info.layers if layer.name in ("seccomp", "user-namespace")))
         run = self.client.run(argv=["/bin/true"], limits={"memory_bytes": 201 << 20})
         self.assertEqual(run.details["field"], "limits.memory_bytes")
+        self.assertEqual(run.details["meta"], {"limit": "memory", "value": str(201 << 20), "ceiling": str(200 << 20)})
 
     def test_a_runtime_of_the_operators_works_and_a_broken_one_is_told(self):
         reply = self.client.unary("Node/Runtimes", contract.RuntimesRequest(), contract.RuntimesResponse)

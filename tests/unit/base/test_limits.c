@@ -116,7 +116,9 @@ static void pairs_set_one_limit(void **state)
     assert_int_equal(limits.v[LIMIT_MEMORY], 0);
 
     assert_int_equal(limit_parse_pair("colour=2", &limits, &err), -EINVAL);
-    assert_string_equal(err.text, "there is no limit 'colour'");
+    assert_string_equal(err.text,
+                        "there is no limit 'colour'; there are memory, cpu, wall, idle, file-size, "
+                        "processes, output, workspace, inodes, open-files");
     assert_int_equal(limit_parse_pair("memory", &limits, &err), -EINVAL);
     assert_string_equal(err.text, "'memory' is not NAME=VALUE, as in memory=64M");
     assert_int_equal(limit_parse_pair("=1", &limits, NULL), -EINVAL);

@@ -1,4 +1,5 @@
 #include "cli/run_options.h"
+#include "cli/run_runtime.h"
 
 #include <errno.h>
 
