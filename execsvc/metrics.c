@@ -19,6 +19,22 @@ static const struct {
     {"execsvc_runs_accepted_total", "", "Runs taken in", offsetof(struct exs_stats, runs_total)},
     {"execsvc_output_dropped_bytes_total", "", "Output beyond its limit, read and not kept",
      offsetof(struct exs_stats, dropped_bytes)},
+    {"execsvc_blob_hits_total", "", "Blobs that were asked for and are here",
+     offsetof(struct exs_stats, blobs.hits)},
+    {"execsvc_blob_misses_total", "", "Blobs that were asked for and are not here",
+     offsetof(struct exs_stats, blobs.misses)},
+    {"execsvc_blob_puts_total", "", "Blobs that were put", offsetof(struct exs_stats, blobs.puts)},
+    {"execsvc_blob_put_bytes_total", "", "Their size", offsetof(struct exs_stats, blobs.put_bytes)},
+    {"execsvc_blob_mismatches_total", "", "Puts whose bytes were not what their name says",
+     offsetof(struct exs_stats, blobs.mismatches)},
+    {"execsvc_blob_evictions_total", "", "Blobs that had to make room",
+     offsetof(struct exs_stats, blobs.evictions)},
+    {"execsvc_blob_evicted_bytes_total", "", "What they took on the disk",
+     offsetof(struct exs_stats, blobs.evicted_bytes)},
+    {"execsvc_input_sets_made_total", "", "Trees of blobs that were made for a run",
+     offsetof(struct exs_stats, blobs.sets_made)},
+    {"execsvc_input_sets_shared_total", "", "Runs for which there was one already",
+     offsetof(struct exs_stats, blobs.sets_shared)},
     {"execsvc_runs_detached_total", "", "Runs that went on when their caller's call ended",
      offsetof(struct exs_stats, detached)},
     {"execsvc_runs_attached_total", "", "Callers that came back to a run",
@@ -118,6 +134,19 @@ static void write_kept(const struct exs *exs, FILE *out)
                 (double)counts.bytes);
     prom_single(out, "execsvc_kept_bytes_max", "gauge", "Of those, so many may be",
                 (double)exs->config->detached_bytes);
+}
+
+static void write_blobs(const struct exs *exs, FILE *out)
+{
+    const struct blob_counts *counts = &exs->stats.blobs;
+    prom_single(out, "execsvc_blob_cache_bytes", "gauge",
+                "What blobs and input sets take on the disk, and those that are coming in",
+                (double)counts->bytes);
+    prom_single(out, "execsvc_blob_cache_bytes_max", "gauge", "Of that, so much may be",
+                exs->blobs ? (double)exs->config->blob_cache : 0);
+    prom_single(out, "execsvc_blobs", "gauge", "Blobs in the cache", (double)counts->blobs);
+    prom_single(out, "execsvc_input_sets", "gauge", "Input sets in the cache",
+                (double)counts->sets);
 }
 
 /* ---- time ---- */
@@ -255,6 +284,7 @@ void metrics_write(const struct exs *exs, FILE *out)
     write_limits_and_refusals(exs, out);
     write_active(exs, out);
     write_kept(exs, out);
+    write_blobs(exs, out);
     write_steps(exs, out);
     write_queue(exs, out);
     write_node(exs, out);

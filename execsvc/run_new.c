@@ -17,7 +17,9 @@
 #include "execsvc/run_inputs.h"
 #include "execsvc/run_keep.h"
 
-#define SCRATCH_MAX ((size_t)2 * 1024 * 1024)
+/* As many files as a request may have take more memory than bytes on the wire tell. */
+#define REQUEST_ARENA ((size_t)1024 * 1024)
+#define SCRATCH_MAX   ((size_t)2 * 1024 * 1024)
 
 static int make_id(struct run *run)
 {
@@ -108,7 +110,7 @@ int run_new(struct exs *exs, const char *tenant, const uint8_t *bytes, size_t le
     }
     run->exs = exs;
     run->interactive = interactive;
-    arena_init(&run->arena, arena_cap_for(len));
+    arena_init(&run->arena, arena_cap_for(len) + REQUEST_ARENA);
     arena_init(&run->scratch, SCRATCH_MAX);
     replay_init(&run->replay);
     int r = read_request(run, bytes, len, status);

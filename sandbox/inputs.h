@@ -35,7 +35,6 @@ int inputs_keep(const struct node_config *config, struct inputs *ret, struct err
 /** inputs_name_valid() - SBX_INPUTS_NAME digits, 0-9 and a-f */
 bool inputs_name_valid(const char *name);
 
-/** inputs_open() - a detached mount of the set @name as slot @slot sees it. -EINVAL: there is none.
- */
+/** inputs_open() - a detached mount of the set @name as slot @slot sees it. -EIO: there is none. */
 int inputs_open(const struct inputs *inputs, unsigned slot, const char *name, int *ret_fd,
                 struct err *err);

@@ -10,7 +10,18 @@
 #include "sandbox/init_proto.h"
 #include "sandbox/plan.h"
 
-enum { JOIN_A = 40, JOIN_B, MOUNT_FD, NET_FD, INIT_FD, CONTROL_FD, CGROUP_FD, IN_FD, OUT_FD };
+enum {
+    JOIN_A = 40,
+    JOIN_B,
+    MOUNT_FD,
+    NET_FD,
+    INIT_FD,
+    CONTROL_FD,
+    CGROUP_FD,
+    IN_FD,
+    OUT_FD,
+    INPUTS_FD
+};
 
 static const char *const argv[] = {"prog", "an argument", NULL};
 static const char *const envp[] = {"PATH=/usr/bin", NULL};
@@ -322,6 +333,52 @@ static void bubblewrap_gets_its_arguments_and_no_claim_of_inode_limits(void **st
     assert_int_equal(plan->ops[0].kind, PLAN_JOIN_CGROUP);
 }
 
+static void an_input_set_lies_below_the_workspace(void **state)
+{
+    (void)state;
+    struct sbx_spec spec = spec_of(LAYERS_ALL);
+    struct plan_facts facts = facts_of_v1();
+    spec.inputs = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    facts.inputs_fd = INPUTS_FD;
+    const struct plan *plan = built(&spec, &facts);
+    int attach = find(plan, PLAN_ATTACH, 0), override = find(plan, PLAN_OVERRIDE, 0);
+    int overlay = find_mount(plan, SBX_WORKSPACE), detach = find(plan, PLAN_DETACH, 0);
+    int keep = find(plan, PLAN_KEEP, 0), hidden = find_mount(plan, "/tmp");
+    assert_int_equal(plan->ops[attach].fd, INPUTS_FD);
+    assert_string_equal(plan->ops[overlay].type, "overlay");
+    assert_non_null(strstr(plan->ops[overlay].data, plan->ops[attach].target));
+    assert_string_equal(plan->ops[detach].target, plan->ops[attach].target);
+    assert_int_equal(plan->ops[keep].flags, INIT_FD_UPPER);
+    assert_non_null(strstr(plan->ops[overlay].data, plan->ops[keep].target));
+    /* The overlay is mounted as the slot's uid, and everything while its places can be reached. */
+    int slot = find(plan, PLAN_FSUID, 0), root = find(plan, PLAN_FSUID, slot + 1);
+    assert_int_equal(plan->ops[slot].flags, facts.uid);
+    assert_int_equal(plan->ops[root].flags, 0);
+    assert_true(slot < attach && attach < override && override < overlay && overlay < detach);
+    assert_true(detach < keep && keep < root);
+    int last = find(plan, PLAN_MOUNT, keep);
+    while (find(plan, PLAN_MOUNT, last + 1) >= 0)
+        last = find(plan, PLAN_MOUNT, last + 1);
+    assert_string_equal(plan->ops[last].target, "/tmp");
+    assert_true(hidden < attach); /* the tmpfs itself */
+}
+
+static void without_an_input_set_nothing_of_it_is_done(void **state)
+{
+    (void)state;
+    struct sbx_spec spec = spec_of(LAYERS_ALL);
+    struct plan_facts facts = facts_of_v1();
+    spec.inputs = "";
+    const size_t n_ops = built(&spec, &facts)->n_ops;
+    spec.inputs = NULL;
+    const struct plan *plan = built(&spec, &facts);
+    assert_int_equal(plan->n_ops, n_ops);
+    assert_int_equal(find(plan, PLAN_ATTACH, 0), -1);
+    assert_int_equal(find(plan, PLAN_OVERRIDE, 0), -1);
+    assert_int_equal(find(plan, PLAN_KEEP, 0), -1);
+    assert_string_not_equal(plan->ops[find_mount(plan, SBX_WORKSPACE)].type, "overlay");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +396,8 @@ int main(void)
         cmocka_unit_test(descriptors_get_their_numbers_and_absent_ones_none),
         cmocka_unit_test(too_many_operations_are_an_error),
         cmocka_unit_test(the_longest_numbers_fit_into_its_text),
+        cmocka_unit_test(an_input_set_lies_below_the_workspace),
+        cmocka_unit_test(without_an_input_set_nothing_of_it_is_done),
         cmocka_unit_test(a_plan_is_printed_one_operation_a_line),
         cmocka_unit_test(bubblewrap_gets_its_arguments_and_no_claim_of_inode_limits),
     };

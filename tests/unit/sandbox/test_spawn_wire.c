@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "sandbox/spawn_wire.h"
 
+#define SET_NAME "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 enum { IN = 20, OUT, ERR, FILES_IN, FILES_OUT };
 
 static uint8_t message[SPAWN_MESSAGE_MAX];
@@ -30,6 +32,7 @@ static struct sbx_spec good_spec(void)
                             .layers = LAYERS_ALL,
                             .collect = true,
                             .tree = "lua",
+                            .inputs = SET_NAME,
                             .tenant = "a class"};
     for (int i = 0; i < LIMIT_COUNT; i++)
         spec.limits.v[i] = UINT64_C(0x100000001) * (uint64_t)(i + 1);
@@ -78,6 +81,7 @@ static void a_run_is_read_as_it_was_written(void **state)
     assert_string_equal(got->cwd, "/tmp");
     assert_string_equal(got->tenant, "a class");
     assert_string_equal(got->tree, "lua");
+    assert_string_equal(got->inputs, SET_NAME);
     assert_memory_equal(&got->limits, &spec.limits, sizeof(spec.limits));
     assert_int_equal(got->policy, spec.policy);
     assert_int_equal(got->layers, spec.layers);

@@ -45,6 +45,15 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_true(len > 8 && strcmp(config.execsvc + len - 8, "/execsvc") == 0);
 }
 
+static void the_cache_is_named_after_the_instance_or_there_is_none(void **state)
+{
+    (void)state;
+    assert_int_equal(parsed("[spawner]\ninstance = seven\n"), 0);
+    assert_string_equal(config.node.cache_dir, "/var/cache/cloister/seven");
+    assert_int_equal(parsed("[spawner]\ncache_dir = none\n"), 0);
+    assert_string_equal(config.node.cache_dir, "");
+}
+
 static void every_key_is_taken(void **state)
 {
     (void)state;
@@ -54,6 +63,7 @@ static void every_key_is_taken(void **state)
                             "group = 4712\n"
                             "execsvc = /opt/execsvc\n"
                             "run_dir = /run/seven\n"
+                            "cache_dir = /var/seven\n"
                             "slots_max = 12\n"
                             "memory = 3G\n"
                             "processes = 900\n"
@@ -71,6 +81,8 @@ static void every_key_is_taken(void **state)
     assert_int_equal(config.socket_gid, 4712);
     assert_string_equal(config.execsvc, "/opt/execsvc");
     assert_string_equal(config.run_dir, "/run/seven");
+    assert_string_equal(n->cache_dir, "/var/seven");
+    assert_int_equal(n->cache_uid, 4711);
     assert_int_equal(n->slots_max, 12);
     assert_true(n->caps.memory_bytes == UINT64_C(3) << 30);
     assert_int_equal(n->caps.pids, 900);
@@ -137,6 +149,7 @@ static void paths_are_absolute(void **state)
 {
     (void)state;
     assert_refused("[spawner]\nrun_dir = run\n", "absolute");
+    assert_refused("[spawner]\ncache_dir = cache\n", "absolute");
     assert_refused("[execsvc]\nsocket = execsvc.sock\n", "absolute");
 }
 
@@ -234,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_the_defaults),
         cmocka_unit_test(every_key_is_taken),
+        cmocka_unit_test(the_cache_is_named_after_the_instance_or_there_is_none),
         cmocka_unit_test(a_runtime_with_a_root_or_mounts_has_a_tree_of_its_own),
         cmocka_unit_test(only_trees_of_the_operator_are_found),
         cmocka_unit_test(what_a_runtime_may_not_show_is_refused),
