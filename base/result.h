@@ -140,6 +140,9 @@ struct run_result {
     struct err err;          /* what failed, with VERDICT_INTERNAL; else code 0 */
 };
 
+/* run_explanation.detected_by of a run that the cap of all sandboxes together ended. */
+#define DETECTED_BY_NODE_MEMORY "parent cgroup"
+
 /* "SIGKILL"; "SIGRTMIN+3"; NULL for 0. The buffer is static per thread. */
 const char *signal_name(int signo);
 /* "SIGINT", "INT" or "2"; return: the number, or -1. */

@@ -17,6 +17,8 @@ static const struct {
     size_t offset; /* of a uint64_t in struct exs_stats */
 } counters[] = {
     {"execsvc_runs_accepted_total", "", "Runs taken in", offsetof(struct exs_stats, runs_total)},
+    {"execsvc_node_out_of_memory_total", "", "Runs that the cap of all sandboxes together ended",
+     offsetof(struct exs_stats, node_memory)},
     {"execsvc_output_dropped_bytes_total", "", "Output beyond its limit, read and not kept",
      offsetof(struct exs_stats, dropped_bytes)},
     {"execsvc_blob_hits_total", "", "Blobs that were asked for and are here",
@@ -212,8 +214,8 @@ static void write_node(const struct exs *exs, FILE *out)
                 (double)node->memory_bytes);
     prom_single(out, "execsvc_node_memory_limit_bytes", "gauge", "Its cap",
                 (double)node->memory_limit_bytes);
-    prom_single(out, "execsvc_node_oom_kills_total", "counter",
-                "Processes killed because of the node's cap or a run's limit",
+    prom_single(out, "execsvc_oom_kills_total", "counter",
+                "Processes of sandboxes that were killed for a run's limit or the node's cap",
                 (double)node->oom_kills);
 }
 

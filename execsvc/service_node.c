@@ -263,7 +263,7 @@ static bool fill_stats(const struct node_call *n, struct arena *arena,
     out->slots_busy = exs->node.slots_busy;
     out->memory_bytes = exs->node.memory_bytes;
     out->memory_limit_bytes = exs->node.memory_limit_bytes;
-    out->oom_kills = exs->node.oom_kills;
+    out->oom_kills = exs->stats.node_memory;
     out->runs_total = exs->stats.runs_total;
     out->queue_wait_ms_avg = stats_wait_ms_avg(&exs->stats);
     return put_verdicts(exs, arena, out) && (!n->runs || put_runs(n, arena, out));

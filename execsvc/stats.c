@@ -41,6 +41,7 @@ void stats_ended(struct exs_stats *stats, const struct run_result *result, size_
         stats->verdicts[result->verdict]++;
         stats->runs[runtime][result->verdict][start]++;
     }
+    stats->node_memory += strcmp(result->explanation.detected_by, DETECTED_BY_NODE_MEMORY) == 0;
     observe_steps(stats, &result->timing, start);
     for (int id = 0; id < LIMIT_COUNT; id++)
         stats->limit_hits[id] += (result->limits_hit >> id) & 1;

@@ -68,6 +68,7 @@ struct exs_stats {
     uint64_t refusals[REFUSAL_COUNT];
     uint64_t dropped_bytes;
     uint64_t compile_failed;
+    uint64_t node_memory; /* runs that ended because the node's own memory cap was reached */
     uint32_t waits_ms[STATS_WAITS]; /* of the last runs that waited */
     uint64_t waits;
     struct stats_histogram queue_wait[STATS_CLASSES];

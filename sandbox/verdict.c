@@ -141,7 +141,7 @@ static void explain(const struct verdict_facts *f, struct run_result *ret)
         else if (!ret->err.code)
             err_set(&ret->err, -EIO, "the sandbox's pid 1 ended without a word");
         snprintf(e->detected_by, sizeof(e->detected_by), "%s",
-                 node_ran_out(f) ? "parent cgroup" : "spawner");
+                 node_ran_out(f) ? DETECTED_BY_NODE_MEMORY : "spawner");
         break;
     case VERDICT_MEMORY_LIMIT:
         set_limit(e, f, LIMIT_MEMORY, f->cg.memory_peak_bytes, "cgroup oom_kill");

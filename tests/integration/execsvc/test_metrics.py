@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from common import BUILD, SLOW, Service, ServiceTest, main, wait_for
+from common import BUILD, SLOW, Service, ServiceTest, contract, main, wait_for
 import prom  # after common, which knows where it is
 
 
@@ -58,7 +58,7 @@ class Metrics(ServiceTest):
             "execsvc_queue_depth", "execsvc_queue_max", "execsvc_queue_wait_seconds", "execsvc_permits_used",
             "execsvc_permits_max", "execsvc_runs_paused", "execsvc_tenants", "execsvc_memory_committed_bytes",
             "execsvc_slots_made", "execsvc_slots_busy", "execsvc_slots_max", "execsvc_node_memory_bytes",
-            "execsvc_node_memory_limit_bytes", "execsvc_node_oom_kills_total", "execsvc_calls_total",
+            "execsvc_node_memory_limit_bytes", "execsvc_oom_kills_total", "execsvc_node_out_of_memory_total", "execsvc_calls_total",
             "execsvc_compile_cache_lookups_total", "execsvc_compile_cache_evicted_total", "execsvc_compile_cache_bytes",
             "execsvc_compile_cache_entries", "execsvc_requests_refused_total", "execsvc_connections", "execsvc_connections_max",
             "execsvc_connections_accepted_total", "execsvc_connections_refused_total", "execsvc_calls_active",
@@ -151,6 +151,32 @@ class Metrics(ServiceTest):
             return self.service.metrics()
         except OSError:
             return None
+
+
+class NodeMemory(unittest.TestCase):
+    def test_a_run_that_the_nodes_cap_ended_is_counted_and_one_that_its_own_limit_ended_is_not(self):
+        with Service({"spawner": {"memory": "300M"}}) as service:
+            client = service.client()
+
+            def eat(mib, limit):
+                return client.run(runtime="python3", files={"a.py": f"x = bytearray({mib} << 20)\nprint(len(x))"},
+                                  limits={"memory_bytes": limit << 20})
+
+            def count():
+                metrics = service.metrics()
+                stats = client.unary("Node/Stats", contract.StatsRequest(), contract.NodeStats)
+                self.assertEqual(stats.oom_kills, metrics["execsvc_node_out_of_memory_total"])
+                return stats.oom_kills
+            self.assertEqual(eat(200, 64).verdict, "MEMORY_LIMIT")
+            self.assertEqual(count(), 0)
+            run = eat(600, 1000)
+            self.assertEqual((run.verdict, run.code), ("INTERNAL", "INTERNAL"), run)
+            self.assertEqual(count(), 1)
+            wait_for(lambda: service.metrics()["execsvc_oom_kills_total"] >= 2, 10, "the kernel's count")
+            metrics = service.metrics()
+            self.assertEqual(metrics["execsvc_node_memory_limit_bytes"], 300 << 20)
+            self.assertEqual(metrics['execsvc_runs_total{verdict="INTERNAL",runtime="python3",start="cold"}'], 1)
+            client.close()
 
 
 class Addresses(unittest.TestCase):
