@@ -19,6 +19,8 @@
 #define DEFAULT_ACCOUNT "cloister"
 #define CACHE_NONE      "none"
 #define DEFAULT_CACHE   "/var/cache/cloister"
+#define DRAIN_MS        30000
+#define DRAIN_MAX_MS    3600000
 /* Outside of U's range: execsvc is nobody in there, and nobody else outside. */
 #define OWN_UID (NODE_UID_BASE + NODE_UID_COUNT)
 
@@ -203,6 +205,15 @@ static int set_runtime(struct node_config *n, const char *name, const char *key,
     return 0;
 }
 
+/* Of execsvc, which checks it too: how long to wait for its end. */
+static int set_drain(struct spawner_config *c, const char *value, struct err *err)
+{
+    int r = time_parse(value, &c->drain_ms, err);
+    if (r == 0 && c->drain_ms > DRAIN_MAX_MS)
+        return err_set(err, -ERANGE, "drain: at most %d s", DRAIN_MAX_MS / 1000);
+    return r < 0 && err ? err_prefix(err, "drain") : r;
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *key,
                       const char *value, struct err *err)
 {
@@ -218,6 +229,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
         return set_runtime(&c->node, name, key, value, err);
     if (strcmp(section, "execsvc") == 0 && strcmp(key, "socket") == 0)
         return set_text(c->socket, sizeof(c->socket), value, err);
+    if (strcmp(section, "execsvc") == 0 && strcmp(key, "drain") == 0)
+        return set_drain(c, value, err);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (strcmp(section, others[i]) == 0)
             return 0; /* theirs; they check it */
@@ -250,6 +263,7 @@ static int set_defaults(struct spawner_config *c, struct err *err)
     c->socket_gid = group ? group->gr_gid : c->gid;
     snprintf(c->run_dir, sizeof(c->run_dir), "/run/cloister");
     snprintf(c->socket, sizeof(c->socket), DEFAULT_SOCKET);
+    c->drain_ms = DRAIN_MS;
     char self[sizeof(c->execsvc)];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - sizeof("execsvc"));
     if (n <= 0)
@@ -293,7 +307,7 @@ int spawner_config_load(struct spawner_config *ret, const char *path, struct err
     int r = set_defaults(ret, err);
     if (r < 0)
         return r;
-    const char *environment = getenv("CLOISTER_SOCKET");
+    const char *socket = getenv("CLOISTER_SOCKET"), *drain = getenv("CLOISTER_DRAIN");
     if (!path && access(DEFAULT_PATH, F_OK) == 0)
         path = DEFAULT_PATH;
     if (path) {
@@ -304,7 +318,11 @@ int spawner_config_load(struct spawner_config *ret, const char *path, struct err
             return r;
     }
     ret->config_path = path;
-    if (environment)
-        r = set_text(ret->socket, sizeof(ret->socket), environment, err);
+    if (socket)
+        r = set_text(ret->socket, sizeof(ret->socket), socket, err);
+    if (r == 0 && drain)
+        r = set_drain(ret, drain, err);
+    if (r == 0)
+        r = limits_from_env(&ret->node.defaults, err);
     return r < 0 ? r : check(ret, err);
 }

@@ -19,8 +19,9 @@ struct spawner_config {
     const char *config_path; /* NULL: none; handed on to execsvc */
     char execsvc[512];
     char run_dir[256];
-    char socket[256]; /* [execsvc] socket: its directory is made here */
-    uid_t uid;        /* execsvc's */
+    char socket[256];  /* [execsvc] socket: its directory is made here */
+    uint64_t drain_ms; /* [execsvc] drain: the supervisor waits that long and a little more */
+    uid_t uid;         /* execsvc's */
     gid_t gid;
     gid_t socket_gid;
 };

@@ -30,7 +30,7 @@
 #define PAUSE_MIN_MS UINT64_C(20)
 #define PAUSE_MAX_MS UINT64_C(5000)
 #define STEADY_MS    UINT64_C(10000) /* who lived that long did not fail at the start */
-#define STOP_MS      60000           /* execsvc's own drain is shorter */
+#define STOP_MORE_MS 15000           /* for the end of a drain */
 
 struct supervisor {
     struct spawner_config config;
@@ -142,7 +142,7 @@ static void stop_service(struct supervisor *s)
                          {.fd = s->signals, .events = POLLIN}};
     int n;
     do {
-        n = poll(p, 2, STOP_MS);
+        n = poll(p, 2, (int)(s->config.drain_ms + STOP_MORE_MS));
     } while (n < 0 && errno == EINTR);
     if (!(p[0].revents & POLLIN))
         signal_service(s, SIGKILL);

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from common import SLOW, Service, alive, main, wait_for
+from common import SLOW, Service, alive, contract, main, wait_for
 
 SLEEPERS = "import subprocess, time\nps = [subprocess.Popen(['sleep', '60']) for _ in range(3)]\nprint('up', flush=True)\ntime.sleep(60)\n"
 
@@ -88,6 +88,35 @@ class Life(unittest.TestCase):
             begun = time.monotonic()
             stopper.join()
             self.assertLess(time.monotonic() - begun, 5 * SLOW)
+            client.close()
+
+    def test_a_drain_is_seen_before_it_is_over(self):
+        with Service({"execsvc": {"drain": "60s"}}) as service:
+            client, watcher = service.client(), service.client()
+            health = watcher.channel.unary_stream(
+                "/grpc.health.v1.Health/Watch", request_serializer=lambda m: m.SerializeToString(),
+                response_deserializer=contract.message("grpc.health.v1.HealthCheckResponse").FromString)
+            watch = health(contract.message("grpc.health.v1.HealthCheckRequest")(service="cloister.exec.v1.Execution"),
+                           timeout=60 * SLOW)
+            self.assertEqual(next(watch).status, 1)
+            call = self.start(client, 1)[0]
+            service.process.send_signal(signal.SIGTERM)
+            self.assertEqual(next(watch).status, 2)  # NOT_SERVING, while the run goes on
+            call.wait(lambda run: run.notices)
+            self.assertGreater(call.run.notices[0].remaining_ms, 30000)
+            self.assertFalse(client.serving())
+            metrics = service.metrics()
+            self.assertEqual((metrics["execsvc_draining"], metrics["execsvc_ready"]), (1, 0))
+            stats = client.unary("Node/Stats", contract.StatsRequest(), contract.NodeStats)
+            self.assertEqual((stats.draining, stats.running), (True, 1))
+            self.assertEqual(client.run(argv=["/bin/true"]).details["reason"], "DRAINING")
+            begun = time.monotonic()
+            os.kill(service.pids()[1], signal.SIGTERM)  # asked twice: now
+            self.assertEqual(call.end().code, "UNAVAILABLE")
+            service.process.wait(20 * SLOW)
+            self.assertLess(time.monotonic() - begun, 20 * SLOW)
+            watch.cancel()
+            watcher.close()
             client.close()
 
     def test_a_drain_ends_what_does_not_end_by_itself(self):

@@ -36,6 +36,7 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_memory_equal(&config.node.ceilings, &ceilings, sizeof(ceilings));
     assert_string_equal(config.node.instance, "default");
     assert_string_equal(config.socket, "/run/cloister/execsvc.sock");
+    assert_int_equal(config.drain_ms, 30000);
     assert_true(config.node.caps.memory_bytes > 0); /* the node is never without a cap */
     assert_true(config.node.caps.pids > 0);
     assert_true(config.uid != 0);
@@ -72,7 +73,7 @@ static void every_key_is_taken(void **state)
                             "uid_base = 1800000000\n"
                             "[ceilings]\nmemory = 512M\n"
                             "[limits]\nmemory = 64M\nwall = 5m\n"
-                            "[execsvc]\nsocket = /run/seven/s.sock\n"),
+                            "[execsvc]\nsocket = /run/seven/s.sock\ndrain = 2m\n"),
                      0);
     const struct node_config *n = &config.node;
     assert_string_equal(n->instance, "class-7");
@@ -93,6 +94,7 @@ static void every_key_is_taken(void **state)
     assert_int_equal(n->defaults.v[LIMIT_MEMORY], 64 << 20);
     assert_int_equal(n->defaults.v[LIMIT_WALL], 300000);
     assert_string_equal(config.socket, "/run/seven/s.sock");
+    assert_int_equal(config.drain_ms, 120000);
 }
 
 static void other_programs_sections_are_passed_over(void **state)
@@ -158,6 +160,28 @@ static void a_default_above_its_ceiling_is_refused(void **state)
     (void)state;
     assert_refused("[ceilings]\nmemory = 64M\n[limits]\nmemory = 65M\n", "memory");
     assert_refused("[limits]\nwall = 2h\n", "wall");
+}
+
+static void what_the_supervisor_waits_for_is_a_time(void **state)
+{
+    (void)state;
+    assert_refused("[execsvc]\ndrain = soon\n", "drain");
+    assert_refused("[execsvc]\ndrain = 2h\n", "drain");
+}
+
+static void an_alias_beats_the_file_and_not_the_ceiling(void **state)
+{
+    (void)state;
+    setenv("MEMORY_LIMIT_MB", "32", 1);
+    assert_int_equal(spawner_config_load(&config, NULL, &err), 0);
+    assert_int_equal(config.node.defaults.v[LIMIT_MEMORY], 32 << 20);
+    setenv("MEMORY_LIMIT_MB", "4096", 1);
+    assert_true(spawner_config_load(&config, NULL, &err) < 0);
+    assert_non_null(strstr(err.text, "memory"));
+    setenv("MEMORY_LIMIT_MB", "much", 1);
+    assert_true(spawner_config_load(&config, NULL, &err) < 0);
+    assert_non_null(strstr(err.text, "MEMORY_LIMIT_MB"));
+    unsetenv("MEMORY_LIMIT_MB");
 }
 
 /* The file's owner is checked before a byte of it is believed. */
@@ -257,6 +281,8 @@ int main(void)
         cmocka_unit_test(uids_of_the_host_are_not_given_to_sandboxes),
         cmocka_unit_test(an_instance_is_a_plain_name),
         cmocka_unit_test(paths_are_absolute),
+        cmocka_unit_test(what_the_supervisor_waits_for_is_a_time),
+        cmocka_unit_test(an_alias_beats_the_file_and_not_the_ceiling),
         cmocka_unit_test(a_default_above_its_ceiling_is_refused),
         cmocka_unit_test(only_roots_own_file_is_believed),
     };
