@@ -204,6 +204,18 @@ int limit_parse_pair(const char *text, struct limits *limits, struct err *err)
     return limit_parse((enum limit_id)id, equals + 1, &limits->v[id], err);
 }
 
+int limit_parse_alias(enum limit_id id, const char *text, uint64_t *ret, struct err *err)
+{
+    const struct limit_info *info = &limit_table[id];
+    uint64_t value = 0;
+    const char *rest = parse_digits(text, &value);
+    if (!rest || *rest || value == 0 || __builtin_mul_overflow(value, info->env_scale, &value))
+        return err_set(err, -EINVAL, "%s: '%.32s' is not a whole number above 0", info->env_alias,
+                       text);
+    *ret = value;
+    return 0;
+}
+
 int limits_from_env(struct limits *limits, struct err *err)
 {
     for (int id = 0; id < LIMIT_COUNT; id++) {
@@ -211,12 +223,9 @@ int limits_from_env(struct limits *limits, struct err *err)
         const char *text = info->env_alias ? getenv(info->env_alias) : NULL;
         if (!text || !*text)
             continue;
-        uint64_t value = 0;
-        const char *rest = parse_digits(text, &value);
-        if (!rest || *rest || value == 0 || __builtin_mul_overflow(value, info->env_scale, &value))
-            return err_set(err, -EINVAL, "%s: '%.32s' is not a whole number above 0",
-                           info->env_alias, text);
-        limits->v[id] = value;
+        int r = limit_parse_alias((enum limit_id)id, text, &limits->v[id], err);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -69,6 +69,10 @@ int limit_parse(enum limit_id id, const char *text, uint64_t *ret, struct err *e
 /** limit_parse_pair() - "memory=64M" into @limits. */
 int limit_parse_pair(const char *text, struct limits *limits, struct err *err);
 
+/** limit_parse_alias() - the value of @id's environment alias, which it has: a whole number above
+ * 0 in the alias' own unit. -EINVAL names the variable. */
+int limit_parse_alias(enum limit_id id, const char *text, uint64_t *ret, struct err *err);
+
 /**
  * limits_from_env() - the environment aliases, over @limits; for the operator's defaults
  *

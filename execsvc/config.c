@@ -301,17 +301,6 @@ static const char *value_of(const char *const *environment, const char *name)
     return NULL;
 }
 
-static int alias_set(struct exs_config *config, const struct limit_info *info, int id,
-                     const char *value, struct err *err)
-{
-    unsigned long number = 0;
-    int r = config_u64(value, 1, UINT32_MAX, &number, err);
-    if (r < 0)
-        return err ? err_prefix(err, "environment variable %s", info->env_alias) : r;
-    config->limits.v[id] = number * info->env_scale;
-    return 0;
-}
-
 int exs_config_environment(struct exs_config *config, const char *const *environment,
                            struct err *err)
 {
@@ -328,7 +317,9 @@ int exs_config_environment(struct exs_config *config, const char *const *environ
     for (int id = 0; id < LIMIT_COUNT; id++) {
         const struct limit_info *info = limit_info((enum limit_id)id);
         const char *value = info->env_alias ? value_of(environment, info->env_alias) : NULL;
-        int r = value ? alias_set(config, info, id, value, err) : 0;
+        if (!value || !*value)
+            continue;
+        int r = limit_parse_alias((enum limit_id)id, value, &config->limits.v[id], err);
         if (r < 0)
             return r;
     }

@@ -118,6 +118,30 @@ class Configuration(unittest.TestCase):
         self.assertEqual(again.stdout, shown.stdout)
         service.discard()
 
+    def test_the_aliases_set_what_requests_get_that_do_not_say(self):
+        aliases = {"MEMORY_LIMIT_MB": ("memory", 32 << 20), "EXECUTION_TIMEOUT": ("cpu", 32000),
+                   "WALL_TIMEOUT": ("wall", 32000), "IDLE_TIMEOUT": ("idle", 32000),
+                   "FILE_SIZE_LIMIT_MB": ("file-size", 32 << 20), "MAX_PROCESSES": ("processes", 32),
+                   "OUTPUT_LIMIT_KB": ("output", 32 << 10), "WORKSPACE_LIMIT_MB": ("workspace", 32 << 20),
+                   "OPEN_FILES_LIMIT": ("open-files", 32)}
+        with Service(env={name: "32" for name in aliases}) as service:
+            client = service.client()
+            info = client.unary("Node/Info", contract.NodeInfoRequest(), contract.NodeInfo)
+            found = {limit.name: limit.default_value for limit in info.limits}
+            for name, value in aliases.values():
+                self.assertEqual(found[name], value, name)
+            run = client.run(argv=["/bin/sh", "-c", "ulimit -n; ulimit -f"])
+            self.assertEqual(run.stdout.split(), [b"32", str((32 << 20) // 512).encode()], run)
+            client.close()
+
+    def test_an_alias_that_is_no_number_or_above_its_ceiling_ends_the_start(self):
+        for value, words in (("much", "MEMORY_LIMIT_MB"), ("999999", "ceiling")):
+            service = Service(env={"MEMORY_LIMIT_MB": value})
+            with self.assertRaises(AssertionError) as caught:
+                service.start()
+            self.assertIn(words, str(caught.exception))
+            service.discard()
+
     def test_a_mistake_ends_it_with_file_and_line(self):
         service = Service(text="[execsvc \"x\"]\n")
         service.config.write_text("[execsvc]\nrunning_maxx = 1\n")

@@ -154,6 +154,43 @@ static void the_environment_has_the_aliases_of_the_contract(void **state)
     assert_non_null(strstr(err.text, "MEMORY_LIMIT_MB"));
 }
 
+static void every_alias_sets_its_limit_and_names_itself_in_mistakes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *alias;
+        enum limit_id limit;
+        uint64_t of_three;
+    } aliases[] = {
+        {"MEMORY_LIMIT_MB", LIMIT_MEMORY, 3 << 20},
+        {"EXECUTION_TIMEOUT", LIMIT_CPU, 3000},
+        {"WALL_TIMEOUT", LIMIT_WALL, 3000},
+        {"IDLE_TIMEOUT", LIMIT_IDLE, 3000},
+        {"FILE_SIZE_LIMIT_MB", LIMIT_FILE_SIZE, 3 << 20},
+        {"MAX_PROCESSES", LIMIT_PROCESSES, 3},
+        {"OUTPUT_LIMIT_KB", LIMIT_OUTPUT, 3 << 10},
+        {"WORKSPACE_LIMIT_MB", LIMIT_WORKSPACE, 3 << 20},
+        {"OPEN_FILES_LIMIT", LIMIT_OPEN_FILES, 3},
+    };
+    static const char *const bad[] = {"0", "-1", "3M", "1.5", " 3", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++) {
+        char text[64];
+        const char *const environment[] = {text, NULL};
+        snprintf(text, sizeof(text), "%s=3", aliases[i].alias);
+        assert_int_equal(exs_config_environment(&config, environment, NULL), 0);
+        assert_int_equal(config.limits.v[aliases[i].limit], aliases[i].of_three);
+        snprintf(text, sizeof(text), "%s=", aliases[i].alias); /* as if it were not there */
+        assert_int_equal(exs_config_environment(&config, environment, NULL), 0);
+        assert_int_equal(config.limits.v[aliases[i].limit], aliases[i].of_three);
+        for (size_t j = 0; j < sizeof(bad) / sizeof(bad[0]); j++) {
+            struct err err = {0};
+            snprintf(text, sizeof(text), "%s=%s", aliases[i].alias, bad[j]);
+            assert_true(exs_config_environment(&config, environment, &err) < 0);
+            assert_non_null(strstr(err.text, aliases[i].alias));
+        }
+    }
+}
+
 static void flags_set_any_key(void **state)
 {
     (void)state;
@@ -259,6 +296,8 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_together_is_refused_at_the_end),
         cmocka_unit_test_setup_teardown(the_environment_has_the_aliases_of_the_contract, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(every_alias_sets_its_limit_and_names_itself_in_mistakes,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(flags_set_any_key, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_printed_makes_the_same_configuration, setup,
                                         teardown),
