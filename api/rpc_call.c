@@ -32,11 +32,14 @@ static void call_free(struct rpc_call *call)
     free(call);
 }
 
-static void call_count(const struct rpc_call *call, const struct rpc_status *status)
+/* What its client has seen: a status that did not arrive counts as little as one never given. */
+static void call_tell_end(const struct rpc_call *call)
 {
     const struct rpc_server_options *options = &call->server->options;
+    bool gone = !call->finishing || call->cancelled;
     if (options->on_answered)
-        options->on_answered(options->on_answered_arg, call->path, status);
+        options->on_answered(options->on_answered_arg, call->path,
+                             gone ? RPC_CANCELLED : call->status_code, call->reason);
 }
 
 /* Every tag's function ends with this: the one place where a call goes away. */
@@ -45,10 +48,7 @@ static void call_settle(struct rpc_call *call)
     struct rpc_server *server = call->server;
     if (call->tags > 0 || !call->over)
         return;
-    if (!call->finishing) {
-        const struct rpc_status gone = {.code = RPC_CANCELLED};
-        call_count(call, &gone);
-    }
+    call_tell_end(call);
     if (call->method)
         call->method->on_close(call, call->cancelled != 0);
     if (call->prev)
@@ -289,7 +289,7 @@ static void call_set_status(struct rpc_call *call, const struct rpc_status *stat
     uint8_t details[DETAILS_MAX];
     size_t len = status->code == RPC_OK ? 0 : rpc_status_encode(status, details, sizeof(details));
     call->finishing = true;
-    call_count(call, status);
+    snprintf(call->reason, sizeof(call->reason), "%s", status->reason);
     call->status_code = status->code;
     call->status_message = grpc_slice_from_copied_string(status->message);
     if (len > 0)

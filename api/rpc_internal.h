@@ -72,6 +72,7 @@ struct rpc_call {
     bool status_sent;
     bool over;
     enum rpc_code status_code;
+    char reason[RPC_REASON_MAX];
     grpc_slice status_message;
     grpc_slice status_details; /* length 0: none */
 };

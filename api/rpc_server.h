@@ -74,9 +74,9 @@ struct rpc_server_options {
     uint32_t calls_max; /* 0: 4096 live calls; beyond it RESOURCE_EXHAUSTED */
     size_t memory_quota_bytes; /* 0: 96 MiB, of gRPC's own buffers */
     bool reflection;           /* answer grpc.reflection.v1 and v1alpha */
-    /* A call has its status: @path as of its method (the same pointer), NULL for none of ours;
-     * CANCELLED when its client went away before there was one. May be NULL. */
-    void (*on_answered)(void *arg, const char *path, const struct rpc_status *status);
+    /* A call is over: @path as of its method (the same pointer), NULL for none of ours; CANCELLED
+     * when its client was gone before a status reached it. May be NULL. */
+    void (*on_answered)(void *arg, const char *path, enum rpc_code code, const char *reason);
     void *on_answered_arg;
 };
 

@@ -181,10 +181,10 @@ static int find_group(gid_t *ret, struct err *err)
     return 0;
 }
 
-static void on_answered(void *arg, const char *path, const struct rpc_status *status)
+static void on_answered(void *arg, const char *path, enum rpc_code code, const char *reason)
 {
     (void)arg;
-    stats_answered(&exs.stats, path, status);
+    stats_answered(&exs.stats, path, code, reason);
 }
 
 /* People's runs matter more than figures about them: without its port the service still serves. */

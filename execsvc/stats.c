@@ -62,17 +62,18 @@ static void count_reason(struct exs_stats *stats, const char *name)
     stats->reasons[i < STATS_REASONS_MAX ? i : STATS_REASONS_MAX - 1].count++;
 }
 
-void stats_answered(struct exs_stats *stats, const char *path, const struct rpc_status *status)
+void stats_answered(struct exs_stats *stats, const char *path, enum rpc_code code,
+                    const char *reason)
 {
     size_t i = 0;
     while (i < stats->n_methods && stats->methods[i].path != path)
         i++;
     if (i == stats->n_methods && i < STATS_METHODS_MAX)
         stats->methods[stats->n_methods++].path = path;
-    if (i < STATS_METHODS_MAX && status->code < STATS_CODES)
-        stats->methods[i].codes[status->code]++;
-    if (status->code != RPC_OK && status->code != RPC_CANCELLED)
-        count_reason(stats, *status->reason ? status->reason : rpc_code_name((int)status->code));
+    if (i < STATS_METHODS_MAX && code < STATS_CODES)
+        stats->methods[i].codes[code]++;
+    if (code != RPC_OK && code != RPC_CANCELLED)
+        count_reason(stats, *reason ? reason : rpc_code_name((int)code));
 }
 
 uint64_t stats_wait_ms_avg(const struct exs_stats *stats)

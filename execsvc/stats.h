@@ -84,7 +84,8 @@ struct exs_stats {
 void stats_waited(struct exs_stats *stats, unsigned class, uint64_t wait_us, bool listed);
 /** stats_ended() - @runtime: index in the table of runtimes; RUNTIMES_MAX: a bare command. */
 void stats_ended(struct exs_stats *stats, const struct run_result *result, size_t runtime);
-/** stats_answered() - a call is over; @path as of its method, or NULL. */
-void stats_answered(struct exs_stats *stats, const char *path, const struct rpc_status *status);
+/** stats_answered() - a call is over; as on_answered of rpc_server.h. */
+void stats_answered(struct exs_stats *stats, const char *path, enum rpc_code code,
+                    const char *reason);
 /** stats_wait_ms_avg() - of the last STATS_WAITS runs that waited. */
 uint64_t stats_wait_ms_avg(const struct exs_stats *stats);
