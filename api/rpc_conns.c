@@ -12,9 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,15 +25,18 @@
 #include <grpc/grpc_security.h>
 
 #include "api/rpc_internal.h"
+#include "api/rpc_tap.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 
-#define WINDOW_MAX 16384
+#define WINDOW_MAX (RPC_TAP_FDS / 2)
 
 struct conn {
     bool open;
     ino_t inode;
     struct rpc_peer peer;
+    struct rpc_tap tap;
+    bool told; /* that the guard has ended it */
 };
 
 struct rpc_conns {
@@ -40,7 +45,9 @@ struct rpc_conns {
     int first, cursor, window; /* descriptor numbers [first, first + window) */
     struct conn *table;        /* of window entries */
     uint32_t n_open, n_unix;
-    uint64_t total, refused;
+    uint64_t total, refused, abuses;
+    int poke_fd; /* the guard has ended a connection: look which */
+    struct loop_io poke_io;
 };
 
 int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err *err)
@@ -59,6 +66,7 @@ int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err 
         return err_set(err, -ENOMEM, "connection table: %m");
     }
     conns->server = server;
+    conns->poke_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     conns->creds = grpc_insecure_server_credentials_create();
     *ret = conns;
     return 0;
@@ -68,10 +76,48 @@ struct rpc_conns *rpc_conns_free(struct rpc_conns *conns)
 {
     if (!conns)
         return NULL;
+    for (int i = 0; i < conns->window; i++)
+        if (conns->table[i].inode)
+            rpc_tap_set(conns->first + i, NULL);
+    loop_io_remove(&conns->poke_io);
+    fd_close(conns->poke_fd);
     grpc_server_credentials_release(conns->creds);
     free(conns->table);
     free(conns);
     return NULL;
+}
+
+/* Of each connection that the guard has ended, once. */
+static void conn_tell(struct rpc_conns *conns, struct conn *conn)
+{
+    const struct rpc_server_options *options = &conns->server->options;
+    const char *why = atomic_load(&conn->tap.why);
+    if (!why || conn->told)
+        return;
+    conn->told = true;
+    conns->abuses++;
+    struct rpc_peer_event event = {.kind = RPC_PEER_ABUSE};
+    snprintf(event.identity, sizeof(event.identity), "%s", conn->peer.identity);
+    snprintf(event.words, sizeof(event.words), "%s", why);
+    if (options->on_peer_event)
+        options->on_peer_event(options->on_peer_event_arg, &event);
+}
+
+static void on_poke(struct loop_io *io, uint32_t events)
+{
+    (void)events;
+    struct rpc_conns *conns = container_of(io, struct rpc_conns, poke_io);
+    uint64_t count;
+    (void)!read(conns->poke_fd, &count, sizeof(count));
+    for (int i = 0; i < conns->window; i++)
+        conn_tell(conns, &conns->table[i]);
+}
+
+int rpc_conns_start(struct rpc_conns *conns, struct err *err)
+{
+    if (conns->poke_fd < 0)
+        return err_set(err, -EMFILE, "eventfd: %m");
+    return loop_io_add(conns->server->loop, &conns->poke_io, conns->poke_fd, EPOLLIN, on_poke, err);
 }
 
 static bool conn_is_open(const struct rpc_conns *conns, int index)
@@ -143,8 +189,13 @@ static void conns_take(struct rpc_conns *conns, int accepted, const struct rpc_p
         return;
     }
     struct conn *conn = &conns->table[numbered - conns->first];
-    *conn = (struct conn){.open = true, .inode = st.st_ino, .peer = *peer};
+    conn_tell(conns, conn);
+    *conn = (struct conn){.open = true,
+                          .inode = st.st_ino,
+                          .peer = *peer,
+                          .tap.poke_fd = conns->poke_fd};
     conn->peer.connection = ++conns->total;
+    rpc_tap_set(numbered, &conn->tap);
     conns->n_open++;
     conns->n_unix += peer->transport == RPC_TRANSPORT_UNIX;
     grpc_server_add_channel_from_fd(conns->server->server, numbered, conns->creds);
@@ -199,4 +250,5 @@ void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret)
     ret->connections = conns->n_open;
     ret->connections_total = conns->total;
     ret->connections_refused = conns->refused;
+    ret->abuses = conns->abuses;
 }

@@ -54,7 +54,7 @@ static int tell(struct door *door, const struct door_news *news)
 }
 
 /* An attack must not become a flood of log lines. */
-static void tell_event(struct door *door, enum rpc_door_event_kind kind, const struct relay *relay,
+static void tell_event(struct door *door, enum rpc_peer_event_kind kind, const struct relay *relay,
                        const char *words)
 {
     uint64_t now = clock_us();
@@ -92,13 +92,13 @@ static void look_at_certificates(struct door *door, bool now)
     door->stamp = stamp;
     if (tls_context_new(&door->files, &ctx, &err) < 0) {
         atomic_fetch_add(&door->counts.reloads_failed, 1);
-        tell_event(door, RPC_DOOR_RELOAD_FAILED, NULL, err.text);
+        tell_event(door, RPC_TLS_RELOAD_FAILED, NULL, err.text);
         return;
     }
     SSL_CTX_free(door->ctx); /* connections have a reference of their own */
     door->ctx = ctx;
     atomic_fetch_add(&door->counts.reloads, 1);
-    tell_event(door, RPC_DOOR_RELOADED, NULL, "the certificates were read again");
+    tell_event(door, RPC_TLS_RELOADED, NULL, "the certificates were read again");
 }
 
 /* ---- connections --------------------------------------------------------------------------- */
@@ -128,11 +128,10 @@ void door_forget(struct door *door, struct relay *relay)
 static void on_end(struct relay *relay, const char *why)
 {
     struct door *door = relay->owner;
-    bool known = relay->identity != RELAY_NOBODY;
-    if (why) {
-        atomic_fetch_add(known ? &door->counts.abuses : &door->counts.handshakes_failed, 1);
-        tell_event(door, known ? RPC_DOOR_ABUSE : RPC_DOOR_REFUSED, relay, why);
-    }
+    if (why && !relay->shaken)
+        atomic_fetch_add(&door->counts.handshakes_failed, 1);
+    if (why)
+        tell_event(door, RPC_PEER_REFUSED, relay, why);
     door_forget(door, relay);
 }
 
@@ -160,13 +159,13 @@ static int on_peer(struct relay *relay)
     if (tls_identity(relay->ssl, (const char *const *)door->allowed, door->options.n_allowed,
                      &identity) < 0) {
         atomic_fetch_add(&door->counts.identities_refused, 1);
-        tell_event(door, RPC_DOOR_REFUSED, relay, "no name of its certificate is in tls_allowed");
+        tell_event(door, RPC_PEER_REFUSED, relay, "no name of its certificate is in tls_allowed");
         return -EACCES;
     }
     if (door->n_open >= door->options.connections_max ||
         door->per_identity[identity] >= door->options.connections_per_identity_max) {
         atomic_fetch_add(&door->counts.limits_refused, 1);
-        tell_event(door, RPC_DOOR_REFUSED, relay, "too many connections");
+        tell_event(door, RPC_PEER_REFUSED, relay, "too many connections");
         return -EACCES;
     }
     int fd = line_to_server(door, identity);

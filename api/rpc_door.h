@@ -6,8 +6,8 @@
  * knows no limit of connections, and reads a peer's HTTP/2 before anybody could ask who he is. So
  * the door has a thread of its own, with a loop of base/loop.h: it accepts, shakes hands, looks up
  * the identity on the list, and only then makes a socket pair. One end goes to gRPC on the server's
- * thread (door_next()); between the other end and TLS the door carries the bytes, through
- * h2_guard.h. Strangers cost that thread's time and nothing of the service.
+ * thread (door_next()); between the other end and TLS the door carries the bytes.
+ * Strangers cost that thread's time and nothing of the service.
  *
  * All functions are called on the server's thread, before door_start() or after.
  */
@@ -31,7 +31,7 @@ struct door_news {
     enum door_kind kind;
     int fd;
     const char *identity; /* the list's; lives as long as the door */
-    struct rpc_door_event event;
+    struct rpc_peer_event event;
 };
 
 /** door_new() - read the certificates and bind. What @options points to is copied. */

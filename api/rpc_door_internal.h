@@ -16,7 +16,7 @@ struct news_item {
 struct door_counters {
     _Atomic uint32_t connections;
     _Atomic uint64_t accepted, admitted, handshakes_failed, identities_refused, limits_refused,
-        abuses, reloads, reloads_failed;
+        reloads, reloads_failed;
 };
 
 struct door {

@@ -209,7 +209,6 @@ void door_counts(struct door *door, struct rpc_door_counts *ret)
         .handshakes_failed = atomic_load(&c->handshakes_failed),
         .identities_refused = atomic_load(&c->identities_refused),
         .limits_refused = atomic_load(&c->limits_refused),
-        .abuses = atomic_load(&c->abuses),
         .reloads = atomic_load(&c->reloads),
         .reloads_failed = atomic_load(&c->reloads_failed),
     };

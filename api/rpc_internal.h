@@ -34,8 +34,6 @@ struct rpc_server {
     struct rpc_listener *listeners;
     struct door *door; /* NULL: no TCP */
     struct loop_io door_io;
-    void (*on_door_event)(void *arg, const struct rpc_door_event *event);
-    void *door_arg;
     struct rpc_conns *conns;
     struct rpc_health *health;
     struct rpc_call *calls; /* live ones */
@@ -86,6 +84,7 @@ void rpc_server_call_gone(struct rpc_server *server);
 
 /* rpc_conns.c: connections that we accept ourselves, and who is behind them. */
 int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err *err);
+int rpc_conns_start(struct rpc_conns *conns, struct err *err);
 struct rpc_conns *rpc_conns_free(struct rpc_conns *conns);
 /* Both take the descriptor. @line: gRPC's end of a connection of the door. */
 void rpc_conns_take_unix(struct rpc_conns *conns, int accepted);

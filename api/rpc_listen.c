@@ -216,8 +216,8 @@ static void on_door(struct loop_io *io, uint32_t events)
     while (door_next(server->door, &news)) {
         if (news.kind == DOOR_ARRIVAL)
             rpc_conns_take_tls(server->conns, news.fd, news.identity);
-        else if (server->on_door_event)
-            server->on_door_event(server->door_arg, &news.event);
+        else if (server->options.on_peer_event)
+            server->options.on_peer_event(server->options.on_peer_event_arg, &news.event);
     }
 }
 
@@ -226,8 +226,6 @@ int rpc_server_listen_tls(struct rpc_server *server, const struct rpc_tls_option
 {
     if (server->door)
         return err_set(err, -EEXIST, "the server listens on TCP already");
-    server->on_door_event = options->on_event;
-    server->door_arg = options->arg;
     return door_new(options, &server->door, err);
 }
 
@@ -249,10 +247,10 @@ int rpc_listeners_start(struct rpc_server *server, struct err *err)
         if (rc < 0)
             return rc;
     }
-    if (!server->door)
-        return 0;
-    int rc =
-        loop_io_add(server->loop, &server->door_io, door_fd(server->door), EPOLLIN, on_door, err);
+    int rc = rpc_conns_start(server->conns, err);
+    if (rc < 0 || !server->door)
+        return rc;
+    rc = loop_io_add(server->loop, &server->door_io, door_fd(server->door), EPOLLIN, on_door, err);
     return rc < 0 ? rc : door_start(server->door, err);
 }
 

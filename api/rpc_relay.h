@@ -2,7 +2,6 @@
 /* One connection of the door (rpc_door.h): TLS on one side, gRPC's socket on the other. Everything
  * here belongs to the door's thread. */
 
-#include "api/h2_guard.h"
 #include "api/rpc_tls.h"
 #include "base/loop.h"
 
@@ -37,13 +36,13 @@ struct relay {
     struct loop_io tcp_io, pair_io;
     struct loop_timer deadline, again;
     struct relay_buffer in, out; /* from the peer, to the peer */
-    struct h2_guard guard;
+    size_t n_read;               /* from the peer, at least: enough to know that it speaks */
     bool shaken, peer_eof, pair_eof, tls_wants_write;
 };
 
 /**
  * relay_new() - shake hands with whoever is at @tcp, which moves in on success
- * @handshake_us: until when the peer must have sent HTTP/2's preface (CLOCK_MONOTONIC)
+ * @handshake_us: until when the peer must have said who it is and begun to speak (CLOCK_MONOTONIC)
  */
 struct relay *relay_new(struct loop *loop, SSL_CTX *ctx, int tcp, uint64_t handshake_us,
                         const struct relay_events *events, void *owner);

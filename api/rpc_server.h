@@ -66,6 +66,21 @@ struct rpc_peer {
     uint64_t connection; /* a number per connection; 0 when unknown */
 };
 
+/* What happens before there is a call, for a log line. At most a few a second are told. */
+enum rpc_peer_event_kind {
+    RPC_PEER_REFUSED,     /* over TCP: the handshake, the name or a limit */
+    RPC_PEER_ABUSE,       /* it did what no client of gRPC does, and is disconnected */
+    RPC_TLS_RELOADED,     /* the certificates have changed */
+    RPC_TLS_RELOAD_FAILED /* and are no good: those from before stay */
+};
+
+struct rpc_peer_event {
+    enum rpc_peer_event_kind kind;
+    char address[64];   /* the peer's, or "" */
+    char identity[256]; /* or "" */
+    char words[256];
+};
+
 struct rpc_server_options {
     uint32_t streams_per_connection_max; /* 0: 100 */
     uint32_t connections_max;            /* 0: 256, on unix sockets */
@@ -78,6 +93,8 @@ struct rpc_server_options {
      * when its client was gone before a status reached it. May be NULL. */
     void (*on_answered)(void *arg, const char *path, enum rpc_code code, const char *reason);
     void *on_answered_arg;
+    void (*on_peer_event)(void *arg, const struct rpc_peer_event *event); /* may be NULL */
+    void *on_peer_event_arg;
 };
 
 /** rpc_server_new() - @options is copied, NULL: defaults. Blocks all signals in the threads that
@@ -110,31 +127,14 @@ int rpc_server_listen_unix(struct rpc_server *server, const struct rpc_unix_opti
  * activation); ownership moves in. */
 int rpc_server_listen_fd(struct rpc_server *server, int fd, struct err *err);
 
-/* What happens at the door to the network, for a log line. At most a few a second are told. */
-enum rpc_door_event_kind {
-    RPC_DOOR_REFUSED,      /* the handshake, the name or a limit */
-    RPC_DOOR_ABUSE,        /* a known peer did what no client of gRPC does; it is disconnected */
-    RPC_DOOR_RELOADED,     /* the certificates have changed */
-    RPC_DOOR_RELOAD_FAILED /* and are no good: those from before stay */
-};
-
-struct rpc_door_event {
-    enum rpc_door_event_kind kind;
-    char address[64];   /* the peer's, or "" */
-    char identity[256]; /* or "" */
-    char words[256];
-};
-
 struct rpc_tls_options {
     const char *listen;                        /* "127.0.0.1:7443", "[::1]:7443"; port 0: any */
     const char *certificate, *key, *client_ca; /* PEM files, see rpc_tls.h */
     const char *const *allowed;                /* identities: "dns:NAME", "uri:URI" */
     size_t n_allowed;
-    uint32_t connections_max;                                        /* 0: 256 */
-    uint32_t connections_per_identity_max;                           /* 0: 64 */
-    uint32_t handshake_ms;                                           /* 0: 10000 */
-    void (*on_event)(void *arg, const struct rpc_door_event *event); /* may be NULL */
-    void *arg;
+    uint32_t connections_max;              /* 0: 256 */
+    uint32_t connections_per_identity_max; /* 0: 64 */
+    uint32_t handshake_ms;                 /* 0: 10000 */
 };
 
 /**
@@ -173,7 +173,6 @@ struct rpc_door_counts {
     uint32_t connections; /* open now, with a known identity */
     uint64_t accepted, admitted;
     uint64_t handshakes_failed, identities_refused, limits_refused;
-    uint64_t abuses; /* known peers that were disconnected */
     uint64_t reloads, reloads_failed;
 };
 
@@ -183,6 +182,7 @@ struct rpc_server_stats {
     uint64_t calls_total;
     uint64_t connections_total;
     uint64_t connections_refused;
+    uint64_t abuses;             /* connections that were ended by the guard (h2_guard.h) */
     struct rpc_door_counts door; /* all 0 without rpc_server_listen_tls() */
 };
 void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *ret);

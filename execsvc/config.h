@@ -49,7 +49,8 @@ struct exs_config {
     uint64_t detached_max, detached_per_tenant;
     uint64_t detached_bytes, detached_bytes_per_tenant;
     uint64_t connections_max, connections_per_uid_max, streams_max;
-    const char *tls_listen;                                /* "ADDRESS:PORT"; "": no TCP */
+    uint64_t memory_max;    /* of this process: above it, it starts anew; 0: no limit */
+    const char *tls_listen; /* "ADDRESS:PORT"; "": no TCP */
     const char *tls_certificate, *tls_key, *tls_client_ca; /* paths */
     const char *tls_allowed;                               /* as set: identities, in one line */
     struct words tls_identities;                           /* the same, one by one */

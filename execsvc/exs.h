@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "execsvc/admission.h"
 #include "execsvc/config.h"
+#include "execsvc/memory.h"
 #include "execsvc/stats.h"
 #include "sandbox/spawn_client.h"
 
@@ -42,6 +43,7 @@ struct exs {
     struct probe *probe;      /* while the runtimes are asked for their versions */
     struct loop_timer places; /* tells those who wait where they stand */
     struct loop_timer node_timer;
+    struct memory_watch memory;
     uint64_t usage_asked_us; /* of all running runs, for those who watch */
     bool ready, draining, lost;
     bool closing; /* the drain is at its end: nothing outlives its connection any more */

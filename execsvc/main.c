@@ -23,6 +23,7 @@
 #include "execsvc/blob_store.h"
 #include "execsvc/compile_cache.h"
 #include "execsvc/exs.h"
+#include "execsvc/heartbeat.h"
 #include "execsvc/keep.h"
 #include "execsvc/metrics_http.h"
 #include "execsvc/options.h"
@@ -40,6 +41,7 @@ enum { EXIT_DRAINED = 0, EXIT_LOST = 1, EXIT_CONFIG = 2, EXIT_START = 3 };
 
 static struct exs_config config;
 static struct exs exs = {.config = &config};
+static struct heartbeat *heartbeat;
 static struct loop_timer drain_timer;
 static uint64_t drain_until_us;
 
@@ -123,23 +125,40 @@ static void on_drain_tick(struct loop_timer *timer)
     rpc_server_cancel_all(exs.rpc);
 }
 
-static void on_signal(struct loop *loop, int signo, void *arg)
+static void begin_drain(void)
 {
-    (void)arg;
-    if (signo == SIGHUP) {
-        rpc_server_tls_reload(exs.rpc);
-        return;
-    }
-    if (exs.draining) {
-        drain_until_us = 0; /* asked twice: now */
-        return;
-    }
     log_info("service.draining", "no new runs; running ones may end",
              LOG_U64("drain_ms", config.drain_ms));
     set_health(false);
     exs_drain(&exs);
     drain_until_us = clock_us() + config.drain_ms * 1000;
-    loop_timer_set(loop, &drain_timer, clock_us() + DRAIN_EVERY_US, on_drain_tick);
+    loop_timer_set(exs.loop, &drain_timer, clock_us() + DRAIN_EVERY_US, on_drain_tick);
+}
+
+static void on_signal(struct loop *loop, int signo, void *arg)
+{
+    (void)loop;
+    (void)arg;
+    if (signo == SIGHUP) {
+        rpc_server_tls_reload(exs.rpc);
+        return;
+    }
+    if (exs.draining)
+        drain_until_us = 0; /* asked twice: now */
+    else
+        begin_drain();
+}
+
+static void on_too_much_memory(enum memory_verdict verdict, uint64_t bytes)
+{
+    if (exs.draining && verdict == MEMORY_DRAIN)
+        return;
+    log_error("memory.too_much",
+              verdict == MEMORY_END ? "ending at once" : "ending when the runs have ended",
+              LOG_U64("bytes", bytes), LOG_U64("memory_max", config.memory_max));
+    if (verdict == MEMORY_END)
+        _exit(EXIT_LOST);
+    begin_drain();
 }
 
 static int catch_signals(struct err *err)
@@ -230,7 +249,9 @@ static int open_server(gid_t group, struct err *err)
                                                .connections_per_uid_max =
                                                    (uint32_t)config.connections_per_uid_max,
                                                .reflection = config.reflection,
-                                               .on_answered = on_answered};
+                                               .on_answered = on_answered,
+                                               .admit_self = true,
+                                               .on_peer_event = tls_log_event};
     const struct rpc_unix_options listen = {.path = config.socket, .gid = group};
     int r = rpc_server_new(exs.loop, &options, &exs.rpc, err);
     if (r == 0)
@@ -279,12 +300,14 @@ static int start(struct err *err)
         return r;
     open_metrics();
     on_node_timer(&exs.node_timer);
-    return 0;
+    memory_watch_start(&exs, on_too_much_memory);
+    return heartbeat_start(config.socket, &heartbeat, err);
 }
 
 /* Not needed for the end of a process: it is what shows a leak to the sanitizers. */
 static void tear_down(void)
 {
+    heartbeat = heartbeat_free(heartbeat);
     exs.metrics = metrics_http_free(exs.metrics);
     exs.rpc = rpc_server_free(exs.rpc); /* every call's end lets go of its run */
     exs.spawner = spawner_free(exs.spawner);

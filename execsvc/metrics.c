@@ -45,6 +45,8 @@ static const struct {
      offsetof(struct exs_stats, detach_expired)},
     {"execsvc_results_evicted_total", "", "Results forgotten before their grace was over",
      offsetof(struct exs_stats, detach_evicted)},
+    {"execsvc_memory_trims_total", "", "Freed memory was given back to the kernel",
+     offsetof(struct exs_stats, memory_trims)},
 };
 
 static const char *const classes[STATS_CLASSES] = {

@@ -61,6 +61,7 @@ struct exs_stats {
     uint64_t attached;       /* callers that came (back) to one */
     uint64_t detach_expired; /* runs that were ended because nobody came in time */
     uint64_t detach_evicted; /* results that were forgotten early, for lack of room */
+    uint64_t memory_trims;   /* freed memory was given back to the kernel */
     uint64_t verdicts[VERDICT_COUNT];
     /* The last runtime is a bare command. */
     uint64_t runs[RUNTIMES_MAX + 1][VERDICT_COUNT][STATS_STARTS];

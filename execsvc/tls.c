@@ -53,22 +53,22 @@ int tls_config_finish(struct exs_config *config, struct err *err)
     return r < 0 && err ? err_prefix(err, "tls_listen") : r;
 }
 
-static void on_event(void *arg, const struct rpc_door_event *event)
+void tls_log_event(void *arg, const struct rpc_peer_event *event)
 {
     (void)arg;
     const struct log_field peer = LOG_STR("peer", event->address);
     const struct log_field identity = LOG_STR("identity", event->identity);
     switch (event->kind) {
-    case RPC_DOOR_REFUSED:
-        log_warn("tls.refused", event->words, peer);
+    case RPC_PEER_REFUSED:
+        log_warn("tls.refused", event->words, peer, identity);
         return;
-    case RPC_DOOR_ABUSE:
-        log_warn("tls.abuse", event->words, peer, identity);
+    case RPC_PEER_ABUSE:
+        log_warn("connection.abuse", event->words, identity);
         return;
-    case RPC_DOOR_RELOADED:
+    case RPC_TLS_RELOADED:
         log_info("tls.reloaded", event->words);
         return;
-    case RPC_DOOR_RELOAD_FAILED:
+    case RPC_TLS_RELOAD_FAILED:
         log_error("tls.reload_failed", event->words);
         return;
     }
@@ -87,7 +87,6 @@ int tls_open(struct exs *exs, struct err *err)
         .connections_max = (uint32_t)config->tls_connections_max,
         .connections_per_identity_max = (uint32_t)config->tls_connections_per_identity_max,
         .handshake_ms = (uint32_t)config->tls_handshake_ms,
-        .on_event = on_event,
     };
     if (!*config->tls_listen)
         return 0;

@@ -19,6 +19,8 @@
 
 #define SPAWN_FD_NUMBER 3
 #define SPAWN_FD_NAME   "CLOISTER_SPAWN_FD=3"
+#define HEARTBEAT_FD    4
+#define BEATS_PER_DOG   3 /* two may be lost */
 
 extern char **environ;
 
@@ -86,18 +88,21 @@ static const char *become(const struct spawner_config *config)
 }
 
 __attribute__((noreturn)) static void child_main(const struct spawner_config *config, int client_fd,
-                                                 char **environment)
+                                                 int heartbeat_fd, char **environment)
 {
     const char *what = "hand over the socket";
-    int copy = fcntl(client_fd, F_DUPFD_CLOEXEC, SPAWN_FD_NUMBER + 1);
+    int copy = fcntl(client_fd, F_DUPFD_CLOEXEC, HEARTBEAT_FD + 1);
+    int beat =
+        heartbeat_fd < 0 ? HEARTBEAT_FD : fcntl(heartbeat_fd, F_DUPFD_CLOEXEC, HEARTBEAT_FD + 1);
     /* Opened as root: its directory need not be open to the service's user (a checkout in /root).
      */
     int program = open(config->execsvc, O_RDONLY | O_CLOEXEC);
-    if (program >= 0 && program <= SPAWN_FD_NUMBER)
-        program = fcntl(program, F_DUPFD_CLOEXEC, SPAWN_FD_NUMBER + 1);
+    if (program >= 0 && program <= HEARTBEAT_FD)
+        program = fcntl(program, F_DUPFD_CLOEXEC, HEARTBEAT_FD + 1);
     if (program < 0)
         what = "open";
-    if (program >= 0 && copy >= 0 && dup2(copy, SPAWN_FD_NUMBER) >= 0) {
+    if (program >= 0 && copy >= 0 && dup2(copy, SPAWN_FD_NUMBER) >= 0 &&
+        (heartbeat_fd < 0 || (beat >= 0 && dup2(beat, HEARTBEAT_FD) >= 0))) {
         sigset_t none;
         sigemptyset(&none);
         what = become(config);
@@ -113,24 +118,29 @@ __attribute__((noreturn)) static void child_main(const struct spawner_config *co
     _exit(127);
 }
 
-int service_start(const struct spawner_config *config, int client_fd, pid_t *ret_pid,
-                  int *ret_pidfd, struct err *err)
+int service_start(const struct spawner_config *config, int client_fd, int heartbeat_fd,
+                  pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
     size_t n = 0;
     while (environ[n])
         n++;
-    AUTO_FREE char **environment = calloc(n + 2, sizeof(*environment));
+    AUTO_FREE char **environment = calloc(n + 3, sizeof(*environment));
     if (!environment)
         return err_set(err, -ENOMEM, "no memory for an environment");
     memcpy(environment, environ, n * sizeof(*environment));
     static char spawn_fd[] = SPAWN_FD_NAME;
     environment[n] = spawn_fd;
+    char heartbeat[64];
+    snprintf(heartbeat, sizeof(heartbeat), "CLOISTER_HEARTBEAT=%d:%llu", HEARTBEAT_FD,
+             (unsigned long long)(config->watchdog_ms / BEATS_PER_DOG));
+    if (heartbeat_fd >= 0)
+        environment[n + 1] = heartbeat;
 
     pid_t pid = fork(); /* the supervisor has one thread and little memory */
     if (pid < 0)
         return err_set(err, -errno, "fork: %m");
     if (pid == 0)
-        child_main(config, client_fd, environment);
+        child_main(config, client_fd, heartbeat_fd, environment);
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {
         int code = err_set(err, -errno, "pidfd_open: %m");

@@ -21,6 +21,9 @@
 #define DEFAULT_CACHE   "/var/cache/cloister"
 #define DRAIN_MS        30000
 #define DRAIN_MAX_MS    3600000
+#define WATCHDOG_MS     15000
+#define WATCHDOG_MIN_MS 500
+#define WATCHDOG_MAX_MS 3600000
 /* Outside of U's range: execsvc is nobody in there, and nobody else outside. */
 #define OWN_UID (NODE_UID_BASE + NODE_UID_COUNT)
 
@@ -90,6 +93,17 @@ static int set_cache(struct node_config *n, const char *value, struct err *err)
     return set_text(n->cache_dir, sizeof(n->cache_dir), value, err);
 }
 
+static int set_watchdog(uint64_t *ret, const char *value, struct err *err)
+{
+    uint64_t ms;
+    int r = time_parse(value, &ms, err);
+    if (r == 0 && ms > 0 && (ms < WATCHDOG_MIN_MS || ms > WATCHDOG_MAX_MS))
+        r = err_set(err, -ERANGE, "watchdog: 0, or 500ms to 1h");
+    if (r == 0)
+        *ret = ms;
+    return r;
+}
+
 static int set_spawner(struct spawner_config *c, const char *key, const char *value,
                        struct err *err)
 {
@@ -108,6 +122,8 @@ static int set_spawner(struct spawner_config *c, const char *key, const char *va
         return set_text(c->run_dir, sizeof(c->run_dir), value, err);
     if (strcmp(key, "cache_dir") == 0)
         return set_cache(n, value, err);
+    if (strcmp(key, "watchdog") == 0)
+        return set_watchdog(&c->watchdog_ms, value, err);
     if (strcmp(key, "slots_max") == 0)
         return set_u32(&n->slots_max, value, 1, NODE_SLOTS_MAX, err);
     if (strcmp(key, "memory") == 0)
@@ -258,6 +274,7 @@ static int set_defaults(struct spawner_config *c, struct err *err)
     c->node.caps.pids = 4096;
     const struct passwd *pw = getpwnam(DEFAULT_ACCOUNT);
     const struct group *group = getgrnam(DEFAULT_ACCOUNT);
+    c->watchdog_ms = WATCHDOG_MS;
     c->uid = pw ? pw->pw_uid : OWN_UID;
     c->gid = pw ? pw->pw_gid : OWN_UID;
     c->socket_gid = group ? group->gr_gid : c->gid;

@@ -2,7 +2,7 @@
 /*
  * What the operator sets for the spawner, in the same root-owned file as the service's settings:
  *
- *   [spawner]       instance user group execsvc slots_max memory processes cpu_percent
+ *   [spawner]       instance user group execsvc slots_max memory processes cpu_percent watchdog
  *                   allow_missing launcher uid_base run_dir cache_dir
  *   [ceilings]      NAME = VALUE, as of the limits: what no request may exceed
  *   [limits]        NAME = VALUE: the default of a request that does not say
@@ -24,6 +24,7 @@ struct spawner_config {
     uid_t uid;         /* execsvc's */
     gid_t gid;
     gid_t socket_gid;
+    uint64_t watchdog_ms; /* without a sign of life of execsvc for so long it is ended; 0: never */
 };
 
 /** spawner_config_load() - @path NULL: /etc/cloister/cloister.conf if it is there, else the

@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
@@ -37,9 +38,23 @@ struct supervisor {
     struct node *node;
     pid_t service_pid;
     int service_pidfd;
+    int heartbeat; /* a byte from the service: it answers. -EBADF: there is no watchdog */
     int signals, lock;
     uint64_t pause_ms, started_ms, restarts;
 };
+
+static int make_heartbeat(struct supervisor *s, int *ret_end, struct err *err)
+{
+    int ends[2];
+    s->heartbeat = fd_close(s->heartbeat);
+    if (!s->config.watchdog_ms)
+        return 0;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_set(err, -errno, "pipe: %m");
+    s->heartbeat = ends[0];
+    *ret_end = ends[1];
+    return 0;
+}
 
 static int start_both(struct supervisor *s, struct err *err)
 {
@@ -52,8 +67,12 @@ static int start_both(struct supervisor *s, struct err *err)
     setsockopt(service_end, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     int r = s->node ? node_restart_inner(s->node, spawner_end, err)
                     : node_start(&s->config.node, spawner_end, &s->node, err);
+    AUTO_CLOSE int beat_end = -EBADF;
     if (r == 0)
-        r = service_start(&s->config, service_end, &s->service_pid, &s->service_pidfd, err);
+        r = make_heartbeat(s, &beat_end, err);
+    if (r == 0)
+        r = service_start(&s->config, service_end, beat_end, &s->service_pid, &s->service_pidfd,
+                          err);
     s->started_ms = clock_ms();
     if (r == 0)
         log_info("supervisor.started", "the spawner and the service are started",
@@ -111,15 +130,46 @@ static bool gave_up(const struct supervisor *s)
     return info.si_pid && info.si_code == CLD_EXITED && info.si_status == INNER_EXIT_NO_START;
 }
 
-/* Waits until one of the two is gone (0), or the operator wants the end (1). */
+/* What the bytes say does not matter, only that they come. */
+static void hear(struct supervisor *s, uint64_t *last_ms)
+{
+    char bytes[64];
+    ssize_t n = read(s->heartbeat, bytes, sizeof(bytes));
+    if (n > 0)
+        *last_ms = clock_ms();
+    else if (n == 0) /* the service has no more to say: how it ends, its pidfd tells */
+        s->heartbeat = fd_close(s->heartbeat);
+}
+
+/* It looks alive and does not answer. It may drain, as long as it has been waited for. */
+static void put_down(struct supervisor *s)
+{
+    log_error("supervisor.silent", "the service does not answer: ending it",
+              LOG_U64("watchdog_ms", s->config.watchdog_ms));
+    signal_service(s, SIGTERM);
+    struct pollfd p = {.fd = s->service_pidfd, .events = POLLIN};
+    while (poll(&p, 1, (int)s->config.watchdog_ms) < 0 && errno == EINTR)
+        ;
+    signal_service(s, SIGKILL);
+}
+
+/* Waits until one of the two is gone (0), or the operator wants the end (1). Until the service has
+ * been heard for the first time it is starting, which takes as long as it takes. */
 static int watch(struct supervisor *s)
 {
+    uint64_t heard_ms = 0;
     for (;;) {
+        uint64_t silent_ms = heard_ms ? clock_ms() - heard_ms : 0;
+        int wait = heard_ms ? (int)(s->config.watchdog_ms - silent_ms) : -1;
         struct pollfd p[] = {{.fd = node_inner_pidfd(s->node), .events = POLLIN},
                              {.fd = s->service_pidfd, .events = POLLIN},
-                             {.fd = s->signals, .events = POLLIN}};
-        if (poll(p, 3, -1) < 0 && errno != EINTR)
+                             {.fd = s->signals, .events = POLLIN},
+                             {.fd = s->heartbeat, .events = POLLIN}};
+        int n = poll(p, 4, wait < 0 ? wait : wait + 1);
+        if (n < 0 && errno != EINTR)
             return 1;
+        if (p[3].revents)
+            hear(s, &heard_ms);
         if (p[2].revents & POLLIN) {
             int signo = read_signal(s);
             if (signo != SIGHUP)
@@ -129,6 +179,10 @@ static int watch(struct supervisor *s)
         if (p[0].revents || p[1].revents) {
             log_error("supervisor.lost", p[0].revents ? "the spawner is gone; starting both again"
                                                       : "the service is gone; starting both again");
+            return 0;
+        }
+        if (heard_ms && clock_ms() - heard_ms >= s->config.watchdog_ms) {
+            put_down(s);
             return 0;
         }
     }
@@ -232,7 +286,10 @@ int main(int argc, char **argv)
 {
     if (node_is_inner(argc, argv))
         return node_inner_main();
-    static struct supervisor s = {.service_pidfd = -EBADF, .signals = -EBADF, .lock = -EBADF};
+    static struct supervisor s = {.service_pidfd = -EBADF,
+                                  .heartbeat = -EBADF,
+                                  .signals = -EBADF,
+                                  .lock = -EBADF};
     struct err err = {0};
     const char *path = NULL;
     bool check = false;

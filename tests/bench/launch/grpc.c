@@ -50,7 +50,7 @@ static int start_service(struct grpc *g, const struct bench *bench, struct err *
     int file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (r == 0 && file >= 0) {
         dup2(file, STDERR_FILENO);
-        r = service_start(&g->config, pair[0], &g->pid, &g->pidfd, err);
+        r = service_start(&g->config, pair[0], -EBADF, &g->pid, &g->pidfd, err);
         dup2(words, STDERR_FILENO);
     }
     fd_close(words);

@@ -49,11 +49,13 @@ class Tls(ServiceTest):
         return [e for e in self.service.events("tls.refused") if words in e["message"]]
 
     def assertRefused(self, context, words):
-        self.assertTrue(refused(self.certs, self.service, context))
-        wait_for(lambda: self.refusals(words), what=f"a log line with '{words}'")
+        def said():
+            self.assertTrue(refused(self.certs, self.service, context))
+            time.sleep(0.2)
+            return self.refusals(words)
+        wait_for(said, what=f"a log line with '{words}'")  # at most five refusals a second are logged
         run = self.client.run(argv=["/bin/echo", "well"])
         self.assertEqual(run.stdout, b"well\n", run)
-        time.sleep(0.25)  # at most five refusals a second are logged
 
     def tenant(self, client):
         return client.unary("Node/Info", self.contract("NodeInfoRequest")(), self.contract("NodeInfo")).tenant

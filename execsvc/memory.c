@@ -1,0 +1,65 @@
+#include "execsvc/memory.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "execsvc/exs.h"
+
+#define EVERY_US   UINT64_C(1000000)
+#define WORTH_IT   (UINT64_C(8) << 20)
+#define GAIN_LEAST (UINT64_C(4) << 20)
+
+bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes)
+{
+    if (now->resident_bytes <= now->used_bytes)
+        return false;
+    uint64_t unused = now->resident_bytes - now->used_bytes;
+    return unused > WORTH_IT && unused > kept_bytes + GAIN_LEAST;
+}
+
+enum memory_verdict memory_judge(const struct memory_figures *now, uint64_t max_bytes)
+{
+    if (!max_bytes || now->resident_bytes <= max_bytes)
+        return MEMORY_FINE;
+    return now->resident_bytes / 2 <= max_bytes ? MEMORY_DRAIN : MEMORY_END;
+}
+
+static void measure(struct memory_figures *ret)
+{
+    unsigned long size, resident = 0, shared = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file) {
+        if (fscanf(file, "%lu %lu %lu", &size, &resident, &shared) != 3)
+            resident = shared = 0;
+        fclose(file);
+    }
+    struct mallinfo2 heap = mallinfo2();
+    ret->resident_bytes = (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+    ret->used_bytes = heap.uordblks + heap.hblkhd;
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct exs *exs = container_of(timer, struct exs, memory.timer);
+    struct memory_figures now;
+    measure(&now);
+    if (memory_wants_trim(&now, exs->memory.kept_bytes)) {
+        malloc_trim(0);
+        measure(&now);
+        exs->memory.kept_bytes =
+            now.resident_bytes > now.used_bytes ? now.resident_bytes - now.used_bytes : 0;
+        exs->stats.memory_trims++;
+    }
+    enum memory_verdict verdict = memory_judge(&now, exs->config->memory_max);
+    if (verdict != MEMORY_FINE)
+        exs->memory.on_too_much(verdict, now.resident_bytes);
+    loop_timer_set(exs->loop, timer, clock_us() + EVERY_US, on_timer);
+}
+
+void memory_watch_start(struct exs *exs, memory_fn *on_too_much)
+{
+    exs->memory.on_too_much = on_too_much;
+    on_timer(&exs->memory.timer);
+}

@@ -1,0 +1,48 @@
+#include "execsvc/memory.h"
+
+#include "tests/support/unit.h"
+
+#define MIB(n) ((uint64_t)(n) << 20)
+
+static bool wants(uint64_t resident, uint64_t used, uint64_t kept)
+{
+    const struct memory_figures now = {.resident_bytes = resident, .used_bytes = used};
+    return memory_wants_trim(&now, kept);
+}
+
+static void what_is_freed_is_given_back_once(void **state)
+{
+    (void)state;
+    assert_false(wants(MIB(20), MIB(18), 0));
+    assert_true(wants(MIB(700), MIB(5), 0));
+    assert_false(wants(MIB(700), MIB(695), 0));
+    assert_true(wants(MIB(700), MIB(5), MIB(10))); /* grown while it was in use, freed now */
+    assert_false(wants(MIB(40), MIB(5), MIB(33))); /* a trim did not get at more than that */
+    assert_false(wants(MIB(4), MIB(5), 0));
+}
+
+static enum memory_verdict judge(uint64_t resident, uint64_t max)
+{
+    const struct memory_figures now = {.resident_bytes = resident};
+    return memory_judge(&now, max);
+}
+
+static void too_much_drains_and_twice_as_much_ends(void **state)
+{
+    (void)state;
+    assert_int_equal(judge(MIB(100), MIB(100)), MEMORY_FINE);
+    assert_int_equal(judge(MIB(101), MIB(100)), MEMORY_DRAIN);
+    assert_int_equal(judge(MIB(200), MIB(100)), MEMORY_DRAIN);
+    assert_int_equal(judge(MIB(201), MIB(100)), MEMORY_END);
+    assert_int_equal(judge(UINT64_MAX, 0), MEMORY_FINE);
+    assert_int_equal(judge(MIB(1), UINT64_MAX), MEMORY_FINE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_freed_is_given_back_once),
+        cmocka_unit_test(too_much_drains_and_twice_as_much_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
