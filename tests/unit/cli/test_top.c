@@ -12,7 +12,7 @@ struct answer {
     top_stats stats;
     top_run runs[RUNS], *list[RUNS];
     Cloister__Exec__V1__Label label, *labels[1];
-    char ids[RUNS][16];
+    char ids[RUNS][32];
 };
 
 static void make_answer(struct answer *a, size_t n)
