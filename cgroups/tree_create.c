@@ -177,9 +177,10 @@ static int make_hierarchy(struct cg_tree *tree, const struct cg_hierarchy *hier,
             return r;
     }
     r = make_directory(hier, path, controllers, err);
+    if (r == 0)
+        r = cg_tree_add(tree, path, controllers, err);
     if (r < 0)
-        return r;
-    r = cg_tree_add(tree, path, controllers, err);
+        cg_sweep(base, name, NULL); /* no tree will remove it */
     if (r == 0 && !hier->v2 && (controllers & CG_MEMORY))
         make_hierarchical(cg_tree_with(tree, CG_MEMORY)->dir);
     return r;

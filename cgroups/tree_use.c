@@ -163,13 +163,20 @@ int cg_tree_stats(struct cg_tree *tree, struct cg_tree_stats *ret, struct err *e
     return 0;
 }
 
+static int remove_from(const struct cg_tree_hier *hier, struct err *err)
+{
+    AUTO_CLOSE int parent = openat(hier->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return parent < 0 ? err_set(err, -errno, "open above %s: %m", hier->path)
+                      : cg_sweep(parent, strrchr(hier->path, '/') + 1, err);
+}
+
 int cg_tree_remove(struct cg_tree *tree, struct err *err)
 {
     int r = 0;
     for (size_t i = 0; i < tree->n; i++) {
-        AUTO_CLOSE int parent = openat(tree->hier[i].dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int one = parent < 0 ? err_set(err, -errno, "open above %s: %m", tree->hier[i].path)
-                             : cg_sweep(parent, strrchr(tree->hier[i].path, '/') + 1, err);
+        int one = remove_from(&tree->hier[i], err);
+        if (one == -EMFILE || one == -ENFILE || one == -ENOMEM) /* there may be room by now */
+            one = remove_from(&tree->hier[i], err);
         r = r < 0 ? r : one;
     }
     cg_tree_free(tree);
