@@ -120,6 +120,8 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
     for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++) {
         char to[128];
         ssize_t n = readlink(links[i], to, sizeof(to) - 1);
+        if (n < 0 && errno != ENOENT && errno != EINVAL) /* it is not there, or no link */
+            r = err_set(err, -errno, "look at %s: %m", links[i]);
         if (n <= 0)
             continue;
         to[n] = 0;

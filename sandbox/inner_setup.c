@@ -132,9 +132,13 @@ static int drop_capabilities(const struct node_config *config, struct err *err)
         own &= ~(CAP(SETUID) | CAP(SETGID));
     }
     int r = set_caps(own | CAP(SETPCAP), init);
-    for (unsigned long cap = 0; r == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+    for (unsigned long cap = 0; r == 0; cap++) {
+        bool known = prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
+        if (!known && errno == EINVAL)
+            break; /* the kernel has no more of them */
+        if (!known || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
             r = -errno;
+    }
     if (r == 0)
         r = set_caps(own, init);
     return r < 0 ? err_set(err, r, "layer capabilities: drop: %m") : 0;
@@ -142,7 +146,7 @@ static int drop_capabilities(const struct node_config *config, struct err *err)
 
 /* Sensitive files of /proc, in so far as their own permissions do not guard them from us already.
  */
-static const char *const *find_masks(void)
+static int find_masks(const char *const **ret, struct err *err)
 {
     static const char *const candidates[] = {
         "/proc/acpi/",         "/proc/asound/",     "/proc/driver/",     "/proc/interrupts",
@@ -154,11 +158,16 @@ static const char *const *find_masks(void)
     size_t n = 0;
     for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         struct stat st;
-        if (stat(candidates[i], &st) == 0 && (st.st_mode & S_IROTH))
-            masks[n++] = candidates[i];
+        if (stat(candidates[i], &st) == 0) {
+            if (st.st_mode & S_IROTH)
+                masks[n++] = candidates[i];
+        } else if (errno != ENOENT && errno != EACCES) {
+            return err_set(err, -errno, "look at %s: %m", candidates[i]);
+        }
     }
     masks[n] = NULL;
-    return masks;
+    *ret = masks;
+    return 0;
 }
 
 static uint32_t missing_layers(const struct node_config *config, const struct cg_tree *tree)
@@ -266,9 +275,10 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
         r = inputs_keep(config, &ret_env->inputs, err);
     if (r == 0)
         r = build_filters(config, ret_env, err);
+    if (r == 0)
+        r = find_masks(&ret_env->masks, err);
     if (r < 0)
         return r;
-    ret_env->masks = find_masks();
     ret_env->init_fd =
         fd_memfd("cloister-init", sbx_init_image, (size_t)(sbx_init_image_end - sbx_init_image));
     if (ret_env->init_fd < 0)
