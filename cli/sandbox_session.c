@@ -73,12 +73,30 @@ static int forward(struct session *s, int i, const void *bytes, size_t len)
     return fd_write_all(i == 0 ? STDOUT_FILENO : STDERR_FILENO, bytes, len);
 }
 
+/* Our own fault, and the end. */
+static void give_up(struct session *s, int code, const char *what)
+{
+    s->code = err_set(s->err, code, "%s: %s", what, strerror(-code));
+}
+
+/* A reader that is gone wants no more; anything else would be output lost in silence. */
+static void forward_or_end(struct session *s, int i, const void *bytes, size_t len)
+{
+    int r = forward(s, i, bytes, len);
+    if (r < 0 && r != -EPIPE)
+        give_up(s, r, "pass on the program's output");
+    if (r != -EPIPE || s->ended)
+        return;
+    s->ended = true;
+    spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_CANCELLED, NULL);
+}
+
 static void finish_stream(struct session *s, int i)
 {
     struct output_piece tail[2] = {{NULL, 0}, {NULL, 0}};
     output_tail(&s->outcome->counters[i], tail);
     for (int k = 0; k < 2; k++)
-        forward(s, i, tail[k].bytes, tail[k].len);
+        forward_or_end(s, i, tail[k].bytes, tail[k].len);
     s->streams[i] = fd_close(s->streams[i]);
 }
 
@@ -91,14 +109,16 @@ static void pump_stream(struct session *s, int i)
         return;
     size_t len = 0;
     uint64_t offset;
-    if (n <= 0 || output_feed(out, buf, (size_t)n, &len, &offset) < 0) {
+    if (n == 0) {
         finish_stream(s, i);
         return;
     }
-    if (forward(s, i, buf, len) < 0 && !s->ended) { /* our reader is gone */
-        s->ended = true;
-        spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_CANCELLED, NULL);
+    int r = n < 0 ? -errno : output_feed(out, buf, (size_t)n, &len, &offset);
+    if (r < 0) {
+        give_up(s, r, "read the program's output");
+        return;
     }
+    forward_or_end(s, i, buf, len);
     if (output_must_end(out) && !s->ended) {
         s->ended = true;
         spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_OUTPUT, NULL);
