@@ -40,7 +40,7 @@ NEWER = {"clone3", "openat2", "pidfd_open", "pidfd_send_signal", "close_range", 
 # Lost in another namespace nothing that follows would be right: the spawner ends (slot.c), and is started again.
 GIVES_UP = {("r", "setns")}
 # What a call can't say: a message whose descriptors do not fit is cut, and not refused.
-IMPOSSIBLE = {"recvmsg": {"EMFILE", "ENOSPC"}, "sendmsg": {"EMFILE", "ENOSPC"}}
+IMPOSSIBLE = {"recvmsg": {"EMFILE", "ENOSPC"}, "sendmsg": {"EMFILE", "ENOSPC"}, "execve": {"ENOSPC"}}
 # What it most likely is, for the quick form.
 LIKELY = {"EMFILE": {"open", "openat", "openat2", "socket", "socketpair", "pipe2", "dup3", "fcntl", "signalfd4",
                      "timerfd_create", "eventfd2", "memfd_create", "epoll_create1"},
@@ -67,10 +67,10 @@ def errors_of(name, quick):
 
 
 class Tracer:
-    def __init__(self, *words, leave=LEAVE):
+    def __init__(self, *words, leave=LEAVE, stderr=subprocess.DEVNULL):
         options = [word for role in leave for word in ("-l", role)]
         self.process = subprocess.Popen([BUILD / "tests" / "fault_tracer", *options, *map(str, words)], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         self.status = None
 
     def order(self, *words):
