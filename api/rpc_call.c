@@ -51,6 +51,8 @@ static void call_settle(struct rpc_call *call)
     call_tell_end(call);
     if (call->method)
         call->method->on_close(call, call->cancelled != 0);
+    if (call->counted)
+        rpc_conns_call_done(server->conns, &call->peer);
     if (call->prev)
         call->prev->next = call->next;
     else
@@ -96,14 +98,21 @@ int rpc_call_arm(struct rpc_server *server)
 
 /* ---- the beginning ------------------------------------------------------------------------ */
 
-/* Return: false for a connection that is gone (or never had a name): nobody is there to answer to.
- */
+/* Return: false when it has been refused. A connection that is gone (or never had a name) has
+ * nobody to answer to. */
 static bool call_identify(struct rpc_call *call)
 {
     char *text = grpc_call_get_peer(call->call);
-    bool known = rpc_conns_peer(call->server->conns, text ? text : "", &call->peer);
+    int r = rpc_conns_call(call->server->conns, text ? text : "", &call->peer);
     gpr_free(text);
-    return known;
+    call->counted = r == 0;
+    if (r == RPC_CONNS_UNKNOWN)
+        rpc_call_finish_code(call, RPC_UNAUTHENTICATED, "the connection has no known peer");
+    else if (r == RPC_CONNS_FULL)
+        rpc_call_finish_code(call, RPC_RESOURCE_EXHAUSTED,
+                             "more than %u calls at once on one connection",
+                             call->server->options.streams_per_connection_max);
+    return r == 0;
 }
 
 static void call_open(struct rpc_call *call)
@@ -124,10 +133,8 @@ static void call_open(struct rpc_call *call)
         rpc_call_finish_code(call, RPC_RESOURCE_EXHAUSTED, "more than %u calls at once", calls_max);
         return;
     }
-    if (!call_identify(call)) {
-        rpc_call_finish_code(call, RPC_UNAUTHENTICATED, "the connection has no known peer");
+    if (!call_identify(call))
         return;
-    }
     call->method = entry->method;
     entry->method->on_start(call, entry->arg);
     if (entry->method->shape == RPC_ONE_REQUEST)

@@ -36,6 +36,7 @@ struct conn {
     ino_t inode;
     struct rpc_peer peer;
     struct rpc_tap tap;
+    uint32_t calls;
     bool told; /* that the guard has ended it */
 };
 
@@ -195,6 +196,7 @@ static void conns_take(struct rpc_conns *conns, int accepted, const struct rpc_p
                           .peer = *peer,
                           .tap.poke_fd = conns->poke_fd};
     conn->peer.connection = ++conns->total;
+    conn->peer.slot = (uint32_t)(numbered - conns->first);
     rpc_tap_set(numbered, &conn->tap);
     conns->n_open++;
     conns->n_unix += peer->transport == RPC_TRANSPORT_UNIX;
@@ -229,19 +231,31 @@ void rpc_conns_take_tls(struct rpc_conns *conns, int line, const char *identity)
     conns_take(conns, line, &peer);
 }
 
-bool rpc_conns_peer(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret)
+int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret)
 {
     if (strncmp(peer_text, "fd:", 3) != 0)
-        return false;
+        return RPC_CONNS_UNKNOWN;
     char *end;
     long fd = strtol(peer_text + 3, &end, 10);
     if (end == peer_text + 3 || *end || fd < conns->first || fd >= conns->first + conns->window)
-        return false;
+        return RPC_CONNS_UNKNOWN;
     int index = (int)fd - conns->first;
     if (!conn_is_open(conns, index))
-        return false;
-    *ret = conns->table[index].peer;
-    return true;
+        return RPC_CONNS_UNKNOWN;
+    struct conn *conn = &conns->table[index];
+    /* gRPC itself counts only for peers that have acknowledged its settings. */
+    if (conn->calls >= conns->server->options.streams_per_connection_max)
+        return RPC_CONNS_FULL;
+    conn->calls++;
+    *ret = conn->peer;
+    return 0;
+}
+
+void rpc_conns_call_done(struct rpc_conns *conns, const struct rpc_peer *peer)
+{
+    struct conn *conn = &conns->table[peer->slot];
+    if (conn->peer.connection == peer->connection) /* else the number is another's already */
+        conn->calls--;
 }
 
 void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret)

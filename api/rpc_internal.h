@@ -69,6 +69,7 @@ struct rpc_call {
     bool finishing; /* its status is known */
     bool status_sent;
     bool over;
+    bool counted; /* by its connection */
     enum rpc_code status_code;
     char reason[RPC_REASON_MAX];
     grpc_slice status_message;
@@ -89,8 +90,12 @@ struct rpc_conns *rpc_conns_free(struct rpc_conns *conns);
 /* Both take the descriptor. @line: gRPC's end of a connection of the door. */
 void rpc_conns_take_unix(struct rpc_conns *conns, int accepted);
 void rpc_conns_take_tls(struct rpc_conns *conns, int line, const char *identity);
-/* Return: false when "fd:N" is no connection of ours that is still open. */
-bool rpc_conns_peer(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret);
+/* A call on the connection that gRPC calls "fd:N". Return: 0; RPC_CONNS_UNKNOWN when it is none of
+ * ours that is still open; RPC_CONNS_FULL when it has as many calls as it may have. */
+enum { RPC_CONNS_UNKNOWN = 1, RPC_CONNS_FULL };
+int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret);
+/* The end of a call for which that was 0. */
+void rpc_conns_call_done(struct rpc_conns *conns, const struct rpc_peer *peer);
 void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret);
 /* rpc_listen.c */
 int rpc_listeners_start(struct rpc_server *server, struct err *err);

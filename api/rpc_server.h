@@ -64,6 +64,7 @@ struct rpc_peer {
     pid_t pid;
     char identity[256];  /* "uid:1000", or the name in the client's certificate; "" when unknown */
     uint64_t connection; /* a number per connection; 0 when unknown */
+    uint32_t slot;       /* the server's own */
 };
 
 /* What happens before there is a call, for a log line. At most a few a second are told. */

@@ -8,8 +8,8 @@
 #include "execsvc/exs.h"
 
 #define EVERY_US   UINT64_C(1000000)
-#define WORTH_IT   (UINT64_C(8) << 20)
-#define GAIN_LEAST (UINT64_C(4) << 20)
+#define WORTH_IT   (UINT64_C(4) << 20)
+#define GAIN_LEAST (UINT64_C(2) << 20)
 
 bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes)
 {
@@ -45,6 +45,8 @@ static void on_timer(struct loop_timer *timer)
     struct exs *exs = container_of(timer, struct exs, memory.timer);
     struct memory_figures now;
     measure(&now);
+    exs->memory.kept_bytes -=
+        exs->memory.kept_bytes / 8; /* what a trim could not get may be free by now */
     if (memory_wants_trim(&now, exs->memory.kept_bytes)) {
         malloc_trim(0);
         measure(&now);

@@ -23,7 +23,7 @@ typedef void memory_fn(enum memory_verdict verdict, uint64_t resident_bytes);
 struct memory_watch {
     memory_fn *on_too_much;
     struct loop_timer timer;
-    uint64_t kept_bytes; /* freed and still resident after the last trim */
+    uint64_t kept_bytes; /* freed and still resident after the last trim; fades */
 };
 
 struct memory_figures {

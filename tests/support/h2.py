@@ -91,3 +91,50 @@ class Connection:
 
     def __exit__(self, *_):
         self.close()
+
+
+def number(value, bits, first=0):
+    """An integer of HPACK (RFC 7541, 5.1)."""
+    full = (1 << bits) - 1
+    if value < full:
+        return bytes([first | value])
+    out, value = bytearray([first | full]), value - full
+    while value >= 128:
+        out.append(value % 128 + 128)
+        value //= 128
+    return bytes(out + bytes([value]))
+
+
+def indexed_literal(name, value):
+    """A field that the peer must remember (6.2.1); the newest is number 62."""
+    return b"\x40" + number(len(name), 7) + name + number(len(value), 7) + value
+
+
+def send_what_may_be_sent(connection, stream, data, total):
+    """`data` again and again, as flow control allows; until `total`, or nothing more is allowed for two seconds.
+    Return: how many bytes were sent."""
+    windows, initial, sent, at = {0: 65535, stream: 65535}, 65535, 0, 0
+    connection.socket.settimeout(2)
+    while sent < total:
+        n = min(windows.values(), default=0)
+        if n > 0:
+            part = (data * 2)[at:at + min(n, 16384)]
+            connection.send(frame(DATA, 0, stream, part))
+            sent, at = sent + len(part), (at + len(part)) % len(data)
+            windows = {k: v - len(part) for k, v in windows.items()}
+            continue
+        try:
+            kind, flags, where, payload = connection.read_frame()
+        except (TimeoutError, Gone):
+            break
+        if kind == WINDOW_UPDATE and where in windows:
+            windows[where] += struct.unpack(">I", payload)[0]
+        elif kind == SETTINGS and not flags & ACK:
+            for i in range(0, len(payload), 6):
+                key, value = struct.unpack(">HI", payload[i:i + 6])
+                if key == 4:
+                    windows[stream], initial = windows[stream] + value - initial, value
+            connection.send(frame(SETTINGS, ACK, 0))
+        elif kind in (HEADERS, RST_STREAM) and where == stream and flags & END_STREAM:
+            break
+    return sent
