@@ -120,13 +120,17 @@ static bool scope_declares(struct span body, enum scope scope, const char *symbo
         for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
             if (members[i].in != scope || members[i].number != number)
                 continue;
+            /* A value of an enum is its sibling: "pkg.VALUE", not "pkg.Enum.VALUE". */
+            if (members[i].opens == SCOPE_ENUM && scope_declares(value, SCOPE_ENUM, symbol))
+                return true;
             struct span name = first_field(value, NAME);
             if (name.len == 0 || strncmp(symbol, (const char *)name.p, name.len) != 0)
                 continue;
             const char *rest = symbol + name.len;
             if (*rest == '\0')
                 return true;
-            if (*rest == '.' && scope_declares(value, members[i].opens, rest + 1))
+            if (*rest == '.' && members[i].opens != SCOPE_ENUM &&
+                scope_declares(value, members[i].opens, rest + 1))
                 return true;
         }
     }

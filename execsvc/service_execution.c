@@ -256,8 +256,10 @@ static void do_signal(struct exec_call *e, const char *name)
 
 static void do_resize(struct exec_call *e, const Cloister__Exec__V1__Terminal *size)
 {
+    struct rpc_status status;
     if (!e->run->request.terminal)
-        rpc_call_finish_code(e->call, RPC_FAILED_PRECONDITION, "the run has no terminal");
+        rpc_call_finish(e->call, rpc_status_set(&status, RPC_FAILED_PRECONDITION, "NO_TERMINAL",
+                                                "the run has no terminal"));
     else if (size->rows == 0 || size->rows > MODEL_TERMINAL_MAX)
         refuse(e, "resize.rows", "1 to 1000");
     else if (size->cols == 0 || size->cols > MODEL_TERMINAL_MAX)

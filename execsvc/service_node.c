@@ -310,7 +310,9 @@ static void on_tick(struct loop_timer *timer)
     if (n->waiting)
         return;
     if (n->exs->draining) {
-        rpc_call_finish_code(n->call, RPC_UNAVAILABLE, "the service is being shut down");
+        struct rpc_status status;
+        rpc_status_set(&status, RPC_UNAVAILABLE, "DRAINING", "the service is being shut down");
+        rpc_call_finish(n->call, &status);
         return;
     }
     if (n->runs)
