@@ -186,7 +186,15 @@ static int no_such_limit(const char *name, struct err *err)
                          limit_info((enum limit_id)id)->name);
         at += n > 0 ? (size_t)n : 0;
     }
-    return err_set(err, -EINVAL, "there is no limit '%s'; there are %s", name, names);
+    return err_set(err, -EINVAL, "there is no limit '%.64s'; there are %s", name, names);
+}
+
+int limit_parse_named(const char *name, const char *text, struct limits *limits, struct err *err)
+{
+    int id = limit_by_name(name);
+    if (id < 0)
+        return no_such_limit(name, err);
+    return limit_parse((enum limit_id)id, text, &limits->v[id], err);
 }
 
 int limit_parse_pair(const char *text, struct limits *limits, struct err *err)
@@ -198,10 +206,7 @@ int limit_parse_pair(const char *text, struct limits *limits, struct err *err)
         return err_set(err, -EINVAL, "'%.64s' is not NAME=VALUE, as in memory=64M", text);
     memcpy(name, text, len);
     name[len] = 0;
-    int id = limit_by_name(name);
-    if (id < 0)
-        return no_such_limit(name, err);
-    return limit_parse((enum limit_id)id, equals + 1, &limits->v[id], err);
+    return limit_parse_named(name, equals + 1, limits, err);
 }
 
 int limit_parse_alias(enum limit_id id, const char *text, uint64_t *ret, struct err *err)

@@ -66,6 +66,10 @@ int limits_resolve(const struct limits *requested, const struct limits *defaults
 /** limit_parse() - "128M", "30s" or "50", as @id takes it; -EINVAL names the limit and the form. */
 int limit_parse(enum limit_id id, const char *text, uint64_t *ret, struct err *err);
 
+/** limit_parse_named() - limit_parse() of the limit called @name, into @limits; -EINVAL lists the
+ * names that there are. */
+int limit_parse_named(const char *name, const char *text, struct limits *limits, struct err *err);
+
 /** limit_parse_pair() - "memory=64M" into @limits. */
 int limit_parse_pair(const char *text, struct limits *limits, struct err *err);
 

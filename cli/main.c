@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "cli/commands.h"
 #ifdef CLI_HAS_SANDBOX
 #include "sandbox/node.h"
 #endif
 
-#define REMOTE            "cloister-remote"
-#define TYPING_FAULTS_MAX 2
+#define REMOTE "cloister-remote"
 
 struct command {
     const char *name;
@@ -69,47 +69,17 @@ static int exec_remote(char **argv)
     return CLI_EXIT_OURS;
 }
 
-/* How many letters @typed has too many, too few or wrong; at most TYPING_FAULTS_MAX + 1. */
-static unsigned typing_faults(const char *typed, const char *meant, unsigned so_far)
-{
-    while (*typed && *typed == *meant) {
-        typed++;
-        meant++;
-    }
-    if ((!*typed && !*meant) || so_far > TYPING_FAULTS_MAX)
-        return so_far;
-    unsigned least = TYPING_FAULTS_MAX + 1;
-    unsigned ways[] = {*typed ? typing_faults(typed + 1, meant, so_far + 1) : least,
-                       *meant ? typing_faults(typed, meant + 1, so_far + 1) : least,
-                       *typed && *meant ? typing_faults(typed + 1, meant + 1, so_far + 1) : least};
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-        least = ways[i] < least ? ways[i] : least;
-    return least;
-}
-
-/* The command that was probably meant, or NULL. */
-static const struct command *closest(const char *name)
-{
-    const struct command *found = NULL;
-    unsigned least = TYPING_FAULTS_MAX + 1;
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        unsigned faults = typing_faults(name, commands[i].name, 0);
-        if (faults < least) {
-            least = faults;
-            found = &commands[i];
-        }
-    }
-    return found;
-}
-
 static int unknown(const char *name)
 {
-    fprintf(stderr, "cloister: there is no command '%s'.", name);
-    const struct command *close = closest(name);
+    char words[HINT_SIZE];
+    struct hint hint = {.word = name};
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        hint_offer(&hint, commands[i].name);
+    fprintf(stderr, "cloister: there is no command '%s'", name);
     if (access(name, R_OK) == 0)
-        fprintf(stderr, " To run that file: cloister run %s", name);
-    else if (close)
-        fprintf(stderr, " Did you mean '%s'?", close->name);
+        fprintf(stderr, ". To run that file: cloister run %s", name);
+    else
+        fputs(hint_text(&hint, words), stderr);
     fprintf(stderr, "\n`cloister --help` lists the commands.\n");
     return CLI_EXIT_REFUSED;
 }

@@ -14,6 +14,7 @@
 #include "api/rpc_server.h"
 #include "base/config.h"
 #include "base/err.h"
+#include "base/hint.h"
 #include "base/log.h"
 #include "execsvc/metrics_http.h"
 #include "execsvc/tls.h"
@@ -153,6 +154,15 @@ static int parse_number(const struct exs_key *key, const char *value, uint64_t *
     return r;
 }
 
+static int no_such_key(const char *name, struct err *err)
+{
+    char words[HINT_SIZE];
+    struct hint hint = {.word = name};
+    for (size_t i = 0; i < exs_keys_count; i++)
+        hint_offer(&hint, exs_keys[i].name);
+    return err_set(err, -EINVAL, "[execsvc] has no '%.64s'%s", name, hint_text(&hint, words));
+}
+
 static int key_set(struct exs_config *config, const char *name, const char *value, struct err *err)
 {
     for (size_t i = 0; i < exs_keys_count; i++) {
@@ -173,7 +183,7 @@ static int key_set(struct exs_config *config, const char *name, const char *valu
             *(uint64_t *)to = number;
         return r < 0 && err ? err_prefix(err, "%s", name) : r;
     }
-    return err_set(err, -EINVAL, "[execsvc] has no '%.64s'", name);
+    return no_such_key(name, err);
 }
 
 int exs_config_set(struct exs_config *config, const char *assignment, struct err *err)
@@ -188,14 +198,6 @@ int exs_config_set(struct exs_config *config, const char *assignment, struct err
 }
 
 /* ---- the other sections ---- */
-
-static int limit_set(struct exs_config *config, const char *key, const char *value, struct err *err)
-{
-    int id = limit_by_name(key);
-    if (id < 0)
-        return err_set(err, -EINVAL, "'%.64s' is no limit", key);
-    return limit_parse((enum limit_id)id, value, &config->limits.v[id], err);
-}
 
 static bool is_number_after(const char *name, const char *prefix)
 {
@@ -259,6 +261,16 @@ static bool belongs_to_others(const char *section)
     return false;
 }
 
+static int no_such_section(const char *section, struct err *err)
+{
+    static const char *const sections[] = {"spawner",     "ceilings", "limits",  "execsvc",
+                                           "environment", "identity", "runtime", "frontgw"};
+    char words[HINT_SIZE];
+    struct hint hint = {.word = section};
+    hint_offer_all(&hint, sections, sizeof(sections) / sizeof(sections[0]));
+    return err_set(err, -EINVAL, "there is no section [%.64s]%s", section, hint_text(&hint, words));
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *key,
                       const char *value, struct err *err)
 {
@@ -274,11 +286,11 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
     if (strcmp(section, "execsvc") == 0)
         return key_set(config, key, value, err);
     if (strcmp(section, "limits") == 0)
-        return limit_set(config, key, value, err);
+        return limit_parse_named(key, value, &config->limits, err);
     if (strcmp(section, "environment") == 0)
         return env_set(config->env, &config->n_env, RUNTIME_ENV_MAX, key, value, &config->arena,
                        err);
-    return err_set(err, -EINVAL, "there is no section [%.64s]", section);
+    return no_such_section(section, err);
 }
 
 int exs_config_text(struct exs_config *config, const char *text, size_t len, const char *origin,

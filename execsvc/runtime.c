@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/err.h"
+#include "base/hint.h"
 
 /* The same text stands in deploy/cloister.conf; a test compares them. */
 static const char builtin[] =
@@ -132,14 +133,6 @@ static int set_command(const char *value, struct arena *arena, struct words *ret
     return r < 0 || ret->n == 0 ? r : command_check(ret, err);
 }
 
-static int set_limit(struct limits *limits, const char *name, const char *value, struct err *err)
-{
-    int id = limit_by_name(name);
-    if (id < 0)
-        return err_set(err, -EINVAL, "'%.64s' is no limit", name);
-    return limit_parse((enum limit_id)id, value, &limits->v[id], err);
-}
-
 static int set_extensions(struct runtime *runtime, const char *value, struct arena *arena,
                           struct err *err)
 {
@@ -199,6 +192,17 @@ static const char *after(const char *key, const char *prefix)
     return strncmp(key, prefix, len) == 0 ? key + len : NULL;
 }
 
+static int no_such_key(const char *key, struct err *err)
+{
+    static const char *const keys[] = {"command",       "compile",    "version", "extensions",
+                                       "enabled",       "subprocess", "rootfs",  "mount.",
+                                       "compile-cache", "env.",       "limit.",  "compile-limit."};
+    char words[HINT_SIZE];
+    struct hint hint = {.word = key};
+    hint_offer_all(&hint, keys, sizeof(keys) / sizeof(keys[0]));
+    return err_set(err, -EINVAL, "a runtime has no '%.64s'%s", key, hint_text(&hint, words));
+}
+
 int runtime_setting(struct runtimes *runtimes, struct arena *arena, const char *name,
                     const char *key, const char *value, struct err *err)
 {
@@ -228,10 +232,10 @@ int runtime_setting(struct runtimes *runtimes, struct arena *arena, const char *
     if ((rest = after(key, "mount.")))
         return set_mount(runtime, rest, value, arena, err);
     if ((rest = after(key, "limit.")))
-        return set_limit(&runtime->limits, rest, value, err);
+        return limit_parse_named(rest, value, &runtime->limits, err);
     if ((rest = after(key, "compile-limit.")))
-        return set_limit(&runtime->compile_limits, rest, value, err);
-    return err_set(err, -EINVAL, "a runtime has no '%.64s'", key);
+        return limit_parse_named(rest, value, &runtime->compile_limits, err);
+    return no_such_key(key, err);
 }
 
 static int runtime_check(const struct runtime *runtime, struct err *err)

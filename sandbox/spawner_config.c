@@ -13,6 +13,7 @@
 
 #include "base/config.h"
 #include "base/err.h"
+#include "base/hint.h"
 
 #define DEFAULT_PATH    "/etc/cloister/cloister.conf"
 #define DEFAULT_SOCKET  "/run/cloister/execsvc.sock"
@@ -104,6 +105,19 @@ static int set_watchdog(uint64_t *ret, const char *value, struct err *err)
     return r;
 }
 
+static int no_such_key(const char *key, struct err *err)
+{
+    static const char *const keys[] = {"instance",    "user",          "group",    "execsvc",
+                                       "run_dir",     "cache_dir",     "watchdog", "slots_max",
+                                       "cpu_percent", "allow_missing", "uid_base", "launcher",
+                                       "processes",   "memory"};
+    char words[HINT_SIZE];
+    struct hint hint = {.word = key};
+    hint_offer_all(&hint, keys, sizeof(keys) / sizeof(keys[0]));
+    return err_set(err, -EINVAL, "there is no key '%.40s' in [spawner]%s", key,
+                   hint_text(&hint, words));
+}
+
 static int set_spawner(struct spawner_config *c, const char *key, const char *value,
                        struct err *err)
 {
@@ -143,18 +157,10 @@ static int set_spawner(struct spawner_config *c, const char *key, const char *va
     if (strcmp(key, "launcher") == 0)
         return err_set(err, -EINVAL, "launcher: must be native or bwrap");
     if (strcmp(key, "processes") != 0)
-        return err_set(err, -EINVAL, "there is no key '%.40s' in [spawner]", key);
+        return no_such_key(key, err);
     r = config_u64(value, 0, 4194304, &number, err);
     n->caps.pids = number;
     return r;
-}
-
-static int set_limit(struct limits *limits, const char *key, const char *value, struct err *err)
-{
-    int id = limit_by_name(key);
-    if (id < 0)
-        return err_set(err, -EINVAL, "there is no limit '%.40s'", key);
-    return limit_parse((enum limit_id)id, value, &limits->v[id], err);
 }
 
 /* The tree of the runtime @name, made when it is new. */
@@ -230,27 +236,38 @@ static int set_drain(struct spawner_config *c, const char *value, struct err *er
     return r < 0 && err ? err_prefix(err, "drain") : r;
 }
 
+/* Sections of others, who check them. */
+static int pass_over(const char *section, struct err *err)
+{
+    static const char *const others[] = {"execsvc", "environment", "identity", "frontgw"};
+    static const char *const own[] = {"spawner", "ceilings", "limits", "runtime"};
+    char words[HINT_SIZE];
+    struct hint hint = {.word = section};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(section, others[i]) == 0)
+            return 0;
+    hint_offer_all(&hint, others, sizeof(others) / sizeof(others[0]));
+    hint_offer_all(&hint, own, sizeof(own) / sizeof(own[0]));
+    return err_set(err, -EINVAL, "there is no section [%.40s]%s", section, hint_text(&hint, words));
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *key,
                       const char *value, struct err *err)
 {
-    static const char *const others[] = {"execsvc", "environment", "identity", "frontgw"};
     struct spawner_config *c = arg;
     if (strcmp(section, "spawner") == 0 && !*name)
         return set_spawner(c, key, value, err);
     if (strcmp(section, "ceilings") == 0 && !*name)
-        return set_limit(&c->node.ceilings, key, value, err);
+        return limit_parse_named(key, value, &c->node.ceilings, err);
     if (strcmp(section, "limits") == 0 && !*name)
-        return set_limit(&c->node.defaults, key, value, err);
+        return limit_parse_named(key, value, &c->node.defaults, err);
     if (strcmp(section, "runtime") == 0 && *name)
         return set_runtime(&c->node, name, key, value, err);
     if (strcmp(section, "execsvc") == 0 && strcmp(key, "socket") == 0)
         return set_text(c->socket, sizeof(c->socket), value, err);
     if (strcmp(section, "execsvc") == 0 && strcmp(key, "drain") == 0)
         return set_drain(c, value, err);
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        if (strcmp(section, others[i]) == 0)
-            return 0; /* theirs; they check it */
-    return err_set(err, -EINVAL, "there is no section [%.40s]", section);
+    return pass_over(section, err);
 }
 
 /* Only root may say what sandboxes may do. */

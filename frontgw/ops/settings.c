@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/err.h"
+#include "base/hint.h"
 #include "base/limits.h"
 
 enum kind { KIND_TEXT, KIND_COUNT, KIND_TIME, KIND_SIZE, KIND_BOOL };
@@ -147,13 +148,28 @@ void gw_settings_done(struct gw_settings *settings)
     *settings = (struct gw_settings){0};
 }
 
+/* Of the same section, if there is one: there it was probably meant. */
+static int no_such_setting(const char *section, const char *key, struct err *err)
+{
+    char words[HINT_SIZE];
+    struct hint hint = {.word = key}, sections = {.word = section};
+
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        hint_offer(&sections, table[i].section);
+        if (strcmp(table[i].section, section) == 0)
+            hint_offer(&hint, table[i].key);
+    }
+    return err_set(err, -EINVAL, "there is no setting %s in [%s]%s", key, section,
+                   hint_text(hint.best ? &hint : &sections, words));
+}
+
 static int on_setting(void *arg, const char *section, const char *name, const char *key,
                       const char *value, struct err *err)
 {
     const struct setting *s = *name ? NULL : find(section, key);
 
     if (!s)
-        return err_set(err, -EINVAL, "there is no setting %s in [%s]", key, section);
+        return no_such_setting(section, key, err);
     return store(arg, s, value, err);
 }
 

@@ -144,7 +144,7 @@ class Settings(unittest.TestCase):
 
     def test_mistakes_are_named(self):
         for words, expected in (
-                (["--set", "rates.usr=1"], "there is no setting usr in [rates]"),
+                (["--set", "rates.usr=1"], "there is no setting usr in [rates]. Did you mean 'user'?"),
                 (["--set", "rates.user=0"], "rates.user"),
                 (["--set", "rates.user=x"], "rates.user"),
                 (["--set", "listen.port=70000"], "listen.port"),

@@ -83,11 +83,12 @@ static void mistakes_are_named_with_their_line(void **state)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"[execsvc]\nsokcet = /x\n", "sokcet"},
+        {"[execsvc]\nsokcet = /x\n", "'sokcet'. Did you mean 'socket'?"},
         {"[execsvc]\nrunning_max = many\n", "running_max"},
         {"[execsvc]\nrunning_max = 99999\n", "running_max"},
         {"[execsvc]\ndrain = 2h\n", "drain"},
-        {"[limits]\nmemry = 1M\n", "memry"},
+        {"[limits]\nmemry = 1M\n", "'memry'; there are memory"},
+        {"[limit]\nmemory = 1M\n", "[limit]. Did you mean 'limits'?"},
         {"[limits]\nmemory = lots\n", "memory"},
         {"[nothing]\na = 1\n", "nothing"},
         {"[execsvc \"x\"]\nsocket = /x\n", "execsvc"},
@@ -100,6 +101,8 @@ static void mistakes_are_named_with_their_line(void **state)
         {"[runtime \"x\"]\nenv.1A = b\n", "1A"},
         {"[runtime \"x\"]\nsubprocess = maybe\n", "allow or deny"},
         {"[runtime \"x\"]\ncolour = red\n", "colour"},
+        {"[runtime \"x\"]\ncomand = red\n", "Did you mean 'command'?"},
+        {"[runtime \"x\"]\nlimit.memry = 1M\n", "there are memory"},
         {"[identity \"bob\"]\nact_for = x\n", "identity"},
         {"[identity \"uid:1\"]\nact = x\n", "act"},
         {"[identity \"dns:*.x\"]\nact_for = x\n", "identity"},

@@ -117,6 +117,8 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     assert_refused("[spawner]\nallow_missing = seccomp, selinux\n", "'selinux'");
     assert_refused("[spawner]\nuser = nobody-of-that-name\n", "no user");
     assert_refused("[spawner]\ngroup = nobody-of-that-name\n", "no group");
+    assert_refused("[spawner]\nslotsmax = 3\n", "Did you mean 'slots_max'?");
+    assert_refused("[spwaner]\nslots_max = 3\n", "Did you mean 'spawner'?");
     assert_refused("[limits]\nmemmory = 1M\n", "no limit 'memmory'");
     assert_refused("[ceilings]\ncpu = 10x\n", "cpu");
 }
