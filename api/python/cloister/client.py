@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Union
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import grpc
 
-from . import events, node
+from . import blobs, events, node
 from . import request as requests
 from ._pb import exec_pb as pb
-from .errors import ServiceFailed, from_rpc
+from .errors import Refused, ServiceFailed, from_rpc
 from .events import Event, File, Output, Result
 from .request import Collect, Content, Text
 
@@ -64,6 +65,7 @@ class Client:
             _PREFIX + "Node/Info", pb.NodeInfoRequest.SerializeToString, pb.NodeInfo.FromString)
         self._runtimes = self._channel.unary_unary(
             _PREFIX + "Node/Runtimes", pb.RuntimesRequest.SerializeToString, pb.RuntimesResponse.FromString)
+        self._blobs = blobs.Store(self._channel, _PREFIX, self._metadata)
         self._extensions: Dict[str, str] = {}
 
     def __enter__(self) -> "Client":
@@ -86,7 +88,8 @@ class Client:
         source: the program; it becomes the file "main" with the runtime's extension, and the entry.
         runtime: a name of `runtimes()`. argv: a command instead; then there is no source, entry and args.
         files: {path in the workspace: str, bytes, or an os.PathLike whose file is read}. Without source the first is
-            the entry, or the one that `entry` names. executable: which of them get mode 0755.
+            the entry, or the one that `entry` names. What is beyond 1 MiB in all goes to the node ahead of the run,
+            if it is not there from an earlier one, and counts neither as memory nor as workspace. executable: which of them get mode 0755.
         args, env: of the program. stdin: its whole input.
         limits: {"memory": "64M", "cpu": "2s", "processes": 20 ...}; a plain number is bytes, ms or a count.
         policy: "no-subprocess", "subprocess" or None, the runtime's own.
@@ -95,14 +98,14 @@ class Client:
 
         Raises ValueError for what can be seen here to be wrong, and CloisterError when there was no run.
         """
-        request = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry, args=args,
-                                env=env or {}, stdin=stdin, limits=limits or {}, policy=policy, collect=collect,
-                                executable=executable)
+        request, large = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry,
+                                       args=args, env=env or {}, stdin=stdin, limits=limits or {}, policy=policy,
+                                       collect=collect, executable=executable)
         written = {"stdout": bytearray(), "stderr": bytearray()}
         outputs: Dict[str, bytes] = {}
         result: Optional[Result] = None
         try:
-            for event in self._events(request, timeout):
+            for event in self._events(request, large, timeout):
                 if isinstance(event, Output):
                     written[event.stream] += event.data
                 elif isinstance(event, File):
@@ -127,10 +130,10 @@ class Client:
 
         The run begins with the first event that is asked for. Leaving the loop early (closing the iterator) ends it.
         """
-        request = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry, args=args,
-                                env=env or {}, stdin=stdin, limits=limits or {}, policy=policy, collect=collect,
-                                executable=executable)
-        return self._events(request, timeout)
+        request, large = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry,
+                                       args=args, env=env or {}, stdin=stdin, limits=limits or {}, policy=policy,
+                                       collect=collect, executable=executable)
+        return self._events(request, large, timeout)
 
     def runtimes(self, timeout: Optional[float] = _UNARY_TIMEOUT_S) -> List[node.Runtime]:
         """What the node can run."""
@@ -147,7 +150,7 @@ class Client:
             raise from_rpc(error) from error
 
     def _request(self, source: Optional[Text], timeout: Optional[float], *, files: Mapping[Text, Content],
-                 **rest) -> pb.ExecuteRequest:
+                 **rest) -> Tuple[pb.ExecuteRequest, blobs.Blobs]:
         if source is not None:
             if rest["argv"] is not None or rest["entry"]:
                 raise ValueError("source: not together with argv or entry")
@@ -164,7 +167,19 @@ class Client:
             self._extensions = {r.name: r.extensions[0] for r in known if r.extensions}
         return self._extensions.get(runtime, "")
 
-    def _events(self, request: pb.ExecuteRequest, timeout: Optional[float]) -> Iterator[Event]:
+    def _events(self, request: pb.ExecuteRequest, large: blobs.Blobs, timeout: Optional[float]) -> Iterator[Event]:
+        end = None if timeout is None else time.monotonic() + timeout
+        for last in (False, True):
+            if large:
+                self._blobs.ensure(large, _left(end))
+            try:
+                yield from self._once(request, _left(end))
+                return
+            except Refused as error:
+                if last or error.reason != "BLOB_MISSING":  # one that had to make room since; nothing has run
+                    raise
+
+    def _once(self, request: pb.ExecuteRequest, timeout: Optional[float]) -> Iterator[Event]:
         call = self._execute(request, timeout=timeout, metadata=self._metadata)
         pieces = bytearray()
         try:
@@ -181,6 +196,10 @@ class Client:
             raise from_rpc(error) from error
         finally:
             call.cancel()
+
+
+def _left(end: Optional[float]) -> Optional[float]:
+    return None if end is None else max(0.0, end - time.monotonic())
 
 
 _EVENTS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
-from typing import Iterable, Mapping, Optional, Union
+from typing import Iterable, Mapping, Optional, Tuple, Union
 
+from . import blobs
 from ._pb import exec_pb as pb
 
 Text = Union[str, bytes]
@@ -54,14 +54,26 @@ def limit_value(name: str, value: Union[str, int]) -> int:
     return int(match.group(1)) * scales[match.group(2)]
 
 
-def _content(value: Content) -> bytes:
-    return Path(value).read_bytes() if isinstance(value, os.PathLike) else raw(value)
+def _add_files(request: pb.ExecuteRequest, files: Mapping[Text, Content], executable: Iterable[Text]) -> blobs.Blobs:
+    """Inline as far as a request has room, in their order; the rest by hash. Returns what those stand for."""
+    runnable = {raw(path) for path in executable}
+    room, found = blobs.INLINE_BYTES, {}
+    for path, value in files.items():
+        source = value if isinstance(value, os.PathLike) else raw(value)
+        content, sha256 = blobs.place(source, room)
+        if sha256 is None:
+            room -= len(content)
+        else:
+            found[sha256] = source
+        request.files.add(path=raw(path), content=content, sha256=sha256, executable=raw(path) in runnable)
+    return found
 
 
 def build(*, runtime: str, argv: Optional[Iterable[Text]], files: Mapping[Text, Content], entry: Text,
           args: Iterable[Text], env: Mapping[str, Text], stdin: Text, limits: Mapping[str, Union[str, int]],
-          policy: Optional[str], collect: Collect, executable: Iterable[Text]) -> pb.ExecuteRequest:
-    """The request that the arguments describe; see Client.run."""
+          policy: Optional[str], collect: Collect,
+          executable: Iterable[Text]) -> Tuple[pb.ExecuteRequest, blobs.Blobs]:
+    """The request that the arguments describe (see Client.run), and the files that have to be put before."""
     if policy not in _POLICIES:
         raise ValueError(f"policy: {policy!r} is not None, 'subprocess' or 'no-subprocess'")
     for name, value in (("argv", argv), ("args", args), ("collect", collect), ("executable", executable)):
@@ -70,9 +82,7 @@ def build(*, runtime: str, argv: Optional[Iterable[Text]], files: Mapping[Text, 
     request = pb.ExecuteRequest(
         runtime="" if argv is not None else runtime, argv=[raw(a) for a in argv or ()], entry=raw(entry),
         args=[raw(a) for a in args], stdin_data=raw(stdin))
-    runnable = {raw(path) for path in executable}
-    for path, content in files.items():
-        request.files.add(path=raw(path), content=_content(content), executable=raw(path) in runnable)
+    large = _add_files(request, files, executable)
     for name, value in env.items():
         request.env.add(name=raw(name), value=raw(value))
     for name, value in limits.items():
@@ -84,4 +94,4 @@ def build(*, runtime: str, argv: Optional[Iterable[Text]], files: Mapping[Text, 
         request.collect.SetInParent()
         if collect is not True:
             request.collect.patterns.extend(raw(pattern) for pattern in collect)
-    return request
+    return request, large

@@ -1,5 +1,6 @@
 """The package api/python, built by its own setup.py, against the real service."""
 
+import hashlib
 import os
 import re
 import subprocess
@@ -24,7 +25,7 @@ import cloister  # noqa: E402
 class SdkTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.service = Service({"execsvc": {"running_max": 1, "queue_per_tenant": 1}}).__enter__()
+        cls.service = Service({"execsvc": {"running_max": 1, "queue_per_tenant": 1, "blob_cache": "8M", "blob_size": "4M"}}).__enter__()
 
     @classmethod
     def tearDownClass(cls):
@@ -103,6 +104,43 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(self.run_it(code).outputs, {"d/a.txt": b"\0a", "b": b"", "\udcff": b""})
         self.assertEqual(self.run_it(code, collect=["b"]).outputs, {"b": b""})
         self.assertEqual(self.run_it(code, collect=False).outputs, {})
+
+    LARGE = ("import hashlib; print([hashlib.sha256(open(p, 'rb').read()).hexdigest()[:8] for p in ('one', 'two', 'three')]);"
+             "open('two', 'ab').write(b'!')")
+
+    def large(self, directory):
+        """Files, and what LARGE prints of them."""
+        contents = [os.urandom(3 << 20), os.urandom(1 << 20), b"small"]
+        path = Path(directory, "one")
+        path.write_bytes(contents[0])
+        said = str([hashlib.sha256(content).hexdigest()[:8] for content in contents]) + "\n"
+        return {"one": path, "two": contents[1], "three": contents[2]}, contents, said
+
+    def test_large_files_travel_ahead_and_once(self):
+        with tempfile.TemporaryDirectory() as directory:
+            files, contents, said = self.large(directory)
+            before = self.service.metrics()["execsvc_blob_puts_total"]
+            for _ in range(2):
+                result = self.run_it(self.LARGE, files=files)
+                self.assertEqual((result.text, result.outputs), (said, {"two": contents[1] + b"!"}))
+            self.assertEqual(self.service.metrics()["execsvc_blob_puts_total"] - before, 2)
+            error = self.refusal(cloister.Refused, "1", files={"large": os.urandom((4 << 20) + 1)})
+            self.assertEqual((error.code, error.field), ("INVALID_ARGUMENT", "size"))
+
+    def test_what_had_to_make_room_is_put_again(self):
+        ensure, calls = self.client._blobs.ensure, []
+
+        def ensure_and_push_out(blobs, timeout):
+            ensure(blobs, timeout)
+            calls.append(len(blobs))
+            if len(calls) == 1:
+                others = [os.urandom((4 << 20) - 4096) for _ in range(2)]
+                ensure({hashlib.sha256(other).digest(): other for other in others}, timeout)
+        self.client._blobs.ensure = ensure_and_push_out
+        with tempfile.TemporaryDirectory() as directory:
+            files, _, said = self.large(directory)
+            self.assertEqual(self.run_it(self.LARGE, files=files).text, said)
+        self.assertEqual(calls, [2, 2])
 
     def test_a_bad_request_names_its_field(self):
         error = self.refusal(cloister.Refused, files={"../x.py": "1"})
