@@ -145,6 +145,17 @@ static void go_home(const struct inputs *inputs)
     _exit(1);
 }
 
+/* Among the views: what makes them safe is that nobody here can do this. */
+static int check_locked(struct err *err)
+{
+    struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
+    struct mount_attr devices = {.attr_clr = MOUNT_ATTR_NODEV};
+    if (syscall(SYS_mount_setattr, AT_FDCWD, "/" VIEWS "/0", 0, &writable, sizeof(writable)) == 0 ||
+        syscall(SYS_mount_setattr, AT_FDCWD, "/" VIEWS "/0", 0, &devices, sizeof(devices)) == 0)
+        return err_set(err, -EPERM, "the view of the input sets could be made writable");
+    return 0;
+}
+
 int inputs_keep(const struct node_config *config, struct inputs *ret, struct err *err)
 {
     *ret = (struct inputs){-EBADF, -EBADF};
@@ -154,10 +165,11 @@ int inputs_keep(const struct node_config *config, struct inputs *ret, struct err
     if (ret->home_ns < 0 || unshare(CLONE_NEWNS) < 0)
         return err_set(err, -errno, "a mount namespace for input sets: %m");
     ret->views_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    int code = -errno;
+    int r = ret->views_ns < 0 ? err_set(err, -errno, "open the mount namespace of input sets: %m")
+                              : check_locked(err);
     go_home(ret);
-    if (ret->views_ns < 0)
-        return err_set(err, code, "open the mount namespace of input sets: %m");
+    if (r < 0)
+        return r;
     if (umount2("/" VIEWS, MNT_DETACH) < 0)
         return err_set(err, -errno, "unmount /" VIEWS ": %m");
     return 0;
