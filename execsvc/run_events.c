@@ -255,12 +255,12 @@ static int send_result(struct run *run, struct rpc_call *call)
     AUTO_ARENA struct arena arena;
     event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
     struct rpc_status status;
+    arena_init(&arena, RESULT_ARENA_MAX);
     run->tell_result = false;
     if (run->keep && run->keep->result) {
         int r = rpc_call_send_bytes(call, run->keep->result, run->keep->result_len);
         return r < 0 ? r : RUN_EVENTS_SENT;
     }
-    arena_init(&arena, RESULT_ARENA_MAX);
     int r = fill_result(run, &arena, &event);
     if (r < 0)
         return r;

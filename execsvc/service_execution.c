@@ -211,9 +211,9 @@ static void on_attach_message(struct rpc_call *call, const uint8_t *bytes, size_
 {
     struct exec_call *e = rpc_call_user(call);
     AUTO_ARENA struct arena arena;
+    arena_init(&arena, arena_cap_for(len) + MESSAGE_ARENA);
     if (!e)
         return;
-    arena_init(&arena, arena_cap_for(len) + MESSAGE_ARENA);
     Cloister__Exec__V1__AttachRequest *message =
         cloister__exec__v1__attach_request__unpack(&arena.allocator, len, bytes);
     if (!message)

@@ -72,7 +72,7 @@ class Output(ServiceTest):
         for argv in (["/usr/bin/yes"], ["/bin/sh", "-c", "while :; do echo no >&2; done"]):
             run = self.client.run(argv=argv, limits={"output_bytes": 100000})
             self.assertVerdict(run, "OUTPUT_LIMIT")
-        self.assertLess(time.monotonic() - begun, 25)
+        self.assertLess(time.monotonic() - begun, 60)  # its wall limit each: it was the output that ended them
 
     def test_a_slow_reader_slows_the_program_and_loses_nothing(self):
         size = 8 << 20
