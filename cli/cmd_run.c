@@ -25,6 +25,7 @@
 #include "cli/run_outputs.h"
 #include "cli/run_runtime.h"
 #include "cli/run_terminal.h"
+#include "cli/run_upload.h"
 #include "cli/service.h"
 
 #define INPUT_CHUNK    (16u << 10)
@@ -474,6 +475,32 @@ static int find_runtime(struct session *s, struct run_request *request)
     return fail(s, VERDICT_INTERNAL, rpc_code_exit_status((int)status.code), words);
 }
 
+static void on_upload(void *arg, size_t n_files, uint64_t bytes)
+{
+    say(arg, "sending %zu large file%s, %llu KiB", n_files, n_files == 1 ? "" : "s",
+        (unsigned long long)((bytes + 1023) / 1024));
+}
+
+/* Return: 0, or the exit status. */
+static int send_large_files(struct session *s)
+{
+    char words[1024];
+    struct rpc_status status;
+    const struct run_upload upload = {.files = &s->files,
+                                      .client = s->client,
+                                      .tell = on_upload,
+                                      .arg = s};
+    int rc = run_upload(&upload, &status);
+    if (rc == 0)
+        return 0;
+    if (status.code == RPC_CANCELLED)
+        return fail(s, VERDICT_CANCELLED, 128 + SIGINT, "the upload was interrupted");
+    service_explain(&s->options.place, &status, words, sizeof(words));
+    int exit_status = rpc_code_exit_status((int)status.code);
+    return fail(s, exit_status == CLI_EXIT_REFUSED ? NO_VERDICT : VERDICT_INTERNAL, exit_status,
+                words);
+}
+
 /* Return: the exit status. */
 static int converse(struct session *s, struct run_request *request)
 {
@@ -481,9 +508,11 @@ static int converse(struct session *s, struct run_request *request)
     struct err err = {0};
     if (connect_service(s, &err) < 0)
         return fail(s, VERDICT_INTERNAL, CLI_EXIT_OURS, err.text);
-    int unknown = find_runtime(s, request);
-    if (unknown)
-        return unknown;
+    int status = find_runtime(s, request);
+    if (status == 0)
+        status = send_large_files(s);
+    if (status)
+        return status;
     if (loop_io_add(s->loop, &s->rpc_io, client_fd(s->client), EPOLLIN, on_rpc, &err) < 0)
         return fail(s, VERDICT_INTERNAL, CLI_EXIT_OURS, err.text);
     if (client_interact(s->client, request, &events, s, &s->run, &fault) < 0) {

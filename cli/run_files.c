@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/client_blobs.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -23,7 +24,8 @@ void run_files_done(struct run_files *files)
 {
     arena_done(&files->arena);
     free(take_ptr(files->list));
-    files->n = files->size = 0;
+    free(take_ptr(files->hosts));
+    files->n = files->size = files->n_blobs = 0;
 }
 
 static int grow(struct run_files *files, struct err *err)
@@ -35,11 +37,48 @@ static int grow(struct run_files *files, struct err *err)
     if (!list)
         return err_set(err, -ENOMEM, "files: %m");
     files->list = list;
+    const char **hosts = reallocarray(files->hosts, size, sizeof(*hosts));
+    if (!hosts)
+        return err_set(err, -ENOMEM, "files: %m");
+    files->hosts = hosts;
     files->size = size;
     return 0;
 }
 
-/* Of the file open at @fd, all of it. */
+/* What the file is called here: @name, with its beginning put back. */
+static const char *host_path(struct run_files *files, const char *name)
+{
+    size_t host_len = strlen(files->host), rest = strlen(name) - files->name_len;
+    char *path = arena_alloc(&files->arena, host_len + rest + 1);
+    if (!path)
+        return NULL;
+    memcpy(path, files->host, host_len);
+    memcpy(path + host_len, name + files->name_len, rest + 1);
+    return path;
+}
+
+static int add_blob(struct run_files *files, int fd, const struct stat *st, const char *name,
+                    struct err *err)
+{
+    uint8_t *sha256 = arena_alloc(&files->arena, MODEL_SHA256);
+    const char *host = host_path(files, name);
+    char *path = arena_string(&files->arena, name, strlen(name));
+    if (!sha256 || !host || !path)
+        return err_set(err, -ENOMEM, "%s: %m", name);
+    uint64_t size = 0;
+    int rc = client_blob_hash(fd, sha256, &size, err);
+    if (rc < 0)
+        return err ? err_prefix(err, "%s", name) : rc;
+    files->hosts[files->n] = host;
+    files->list[files->n++] = (struct model_file){.path = path,
+                                                  .size = (size_t)size,
+                                                  .sha256 = sha256,
+                                                  .executable = (st->st_mode & S_IXUSR) != 0};
+    files->n_blobs++;
+    return 0;
+}
+
+/* Of the file open at @fd, all of it; or its hash. */
 static int add_file(struct run_files *files, int fd, const struct stat *st, const char *name,
                     struct err *err)
 {
@@ -51,8 +90,7 @@ static int add_file(struct run_files *files, int fd, const struct stat *st, cons
         return rc;
     size_t size = (size_t)st->st_size;
     if (size > MODEL_INLINE_BYTES_MAX || files->total + size > MODEL_INLINE_BYTES_MAX)
-        return err_set(err, -E2BIG, "%s: files of more than 1 MiB together are too large to send",
-                       name);
+        return add_blob(files, fd, st, name, err);
     uint8_t *content = arena_alloc(&files->arena, size);
     char *path = arena_string(&files->arena, name, strlen(name));
     if (!content || !path)
@@ -60,6 +98,7 @@ static int add_file(struct run_files *files, int fd, const struct stat *st, cons
     ssize_t got = fd_read_all(fd, content, size);
     if (got < 0)
         return err_set(err, (int)got, "read %s: %m", name);
+    files->hosts[files->n] = NULL;
     files->list[files->n++] = (struct model_file){
         .path = path,
         .content = got > 0 ? content : NULL,
@@ -153,6 +192,8 @@ int run_files_add(struct run_files *files, const char *spec, struct err *err)
     } else {
         last_part(path, name, sizeof(name));
     }
+    files->host = path;
+    files->name_len = strlen(name);
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)

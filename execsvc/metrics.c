@@ -261,6 +261,21 @@ static void write_calls(const struct exs *exs, FILE *out)
     }
 }
 
+static void write_door(FILE *out, const struct rpc_door_counts *door)
+{
+    prom_single(out, "execsvc_tls_connections", "gauge", "TLS connections of known identities",
+                door->connections);
+    prom_single(out, "execsvc_tls_accepted_total", "counter", "TLS connections accepted",
+                (double)door->accepted);
+    prom_family(out, "execsvc_tls_refused_total", "counter", "TLS connections that were ended");
+    prom_count(out, "execsvc_tls_refused_total", "reason=\"handshake\"", door->handshakes_failed);
+    prom_count(out, "execsvc_tls_refused_total", "reason=\"identity\"", door->identities_refused);
+    prom_count(out, "execsvc_tls_refused_total", "reason=\"limit\"", door->limits_refused);
+    prom_family(out, "execsvc_tls_reloads_total", "counter", "Times the certificates were read");
+    prom_count(out, "execsvc_tls_reloads_total", "result=\"ok\"", door->reloads);
+    prom_count(out, "execsvc_tls_reloads_total", "result=\"failed\"", door->reloads_failed);
+}
+
 static void write_connections(const struct exs *exs, FILE *out)
 {
     struct rpc_server_stats rpc;
@@ -272,7 +287,10 @@ static void write_connections(const struct exs *exs, FILE *out)
                 (double)rpc.connections_total);
     prom_single(out, "execsvc_connections_refused_total", "counter",
                 "Connections ended at once, beyond a limit", (double)rpc.connections_refused);
+    prom_single(out, "execsvc_connections_abusive_total", "counter",
+                "Connections ended for what they did to the protocol", (double)rpc.abuses);
     prom_single(out, "execsvc_calls_active", "gauge", "Calls going on", rpc.calls);
+    write_door(out, &rpc.door);
 }
 
 void metrics_write(const struct exs *exs, FILE *out)

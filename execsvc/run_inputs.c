@@ -85,7 +85,7 @@ bool run_inputs_ready(struct run *run)
         return false;
     }
     struct rpc_status status;
-    log_error("inputs.failed", fault->text, LOG_STR("run_id", run->id));
+    log_error("inputs.failed", fault->text, LOG_RUN(run));
     rpc_status_of_fault(fault, &status);
     if (status.code != RPC_RESOURCE_EXHAUSTED)
         rpc_status_set(&status, RPC_INTERNAL, "CACHE_FAULT", "%s", fault->text);

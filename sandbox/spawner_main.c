@@ -248,12 +248,22 @@ static int catch_signals(struct supervisor *s, struct err *err)
     return s->signals < 0 ? err_set(err, -errno, "signalfd: %m") : 0;
 }
 
+/* The rest of the file is execsvc's; its own words say what is wrong. */
+static int check_service(const struct spawner_config *config)
+{
+    execl(config->execsvc, "execsvc", "--check-config", config->config_path ? "--config" : NULL,
+          config->config_path, (char *)NULL);
+    fprintf(stderr, "cloister-spawner: %s: %s\n", config->execsvc, strerror(errno));
+    return 2;
+}
+
 static void usage(FILE *out)
 {
     fputs("usage: cloister-spawner [--config FILE] [--check-config]\n\n"
           "Starts Cloister on this machine and keeps it running: the spawner of sandboxes, in a\n"
           "user namespace, and the gRPC service execsvc. Needs root to set up, and gives it away.\n"
-          "Without FILE: /etc/cloister/cloister.conf if it is there, else the defaults.\n",
+          "Without FILE: /etc/cloister/cloister.conf if it is there, else the defaults.\n"
+          "--check-config asks execsvc for its part of the file too.\n",
           out);
 }
 
@@ -303,7 +313,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (check)
-        return 0;
+        return check_service(&s.config);
     if (geteuid() != 0)
         r = err_set(
             &err, -EPERM,

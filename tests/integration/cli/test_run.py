@@ -28,7 +28,7 @@ MEMBERS = ("run_id verdict exit_code signal stdout stderr stdout_base64 stderr_b
 class RunTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.service = Service({"execsvc": {"running_max": 1}}).__enter__()
+        cls.service = Service({"execsvc": {"running_max": 1, "blob_size": "8M"}}).__enter__()
 
     @classmethod
     def tearDownClass(cls):
@@ -270,9 +270,29 @@ class RunTest(unittest.TestCase):
         self.refused(126, "no runtime 'cobol'", "--runtime", "cobol", path)
         self.refused(126, "No such file", str(self.directory / "none.py"))
         self.refused(126, "use --runtime", self.file("a.xyz", ""))
-        self.refused(126, "1 MiB", self.file("big.py", b"#" * ((1 << 20) + 1)))
+        self.refused(126, "size: 9437184 is more than a blob may have here, 8388608", self.file("big.py", bytes(9 << 20)))
         self.refused(126, "128 KiB", path, *["x" * 70000] * 2)
         self.refused(126, "unknown option", "--frobnicate", path)
+
+    def test_what_is_too_large_for_a_request_goes_ahead_of_it_once(self):
+        for name, size in (("data/in/x", 3 << 20), ("data/y", 700000), ("data/z", 700000)):
+            self.file(name, os.urandom(size))
+        (self.directory / "data/in/x").chmod(0o755)
+        path = self.file("a.py", "import os\n"
+                                 "print(sorted((p, os.path.getsize(os.path.join(d, p))) for d, _, f in os.walk('set') for p in f))\n"
+                                 "print(os.access('set/in/x', os.X_OK), os.access('set/y', os.X_OK))\n"
+                                 "open('set/in/x', 'ab').write(b'!'); open('new', 'w').close()\n")
+        words = [f"--file={self.directory}/data=set", f"--output={self.directory}/out", path]
+        first, second = self.run_cli(*words), self.run_cli(*words)
+        for done in (first, second):
+            self.assertEqual((done.returncode, done.stdout.decode()),
+                             (0, f"[('x', {3 << 20}), ('y', 700000), ('z', 700000)]\nTrue False\n"), done)
+        self.assertRegex(first.stderr.decode(), r"^cloister: sending [12] large files?, \d+ KiB\n$")
+        self.assertEqual(second.stderr, b"")
+        self.assertEqual((self.directory / "out/set/in/x").read_bytes(), (self.directory / "data/in/x").read_bytes() + b"!")
+        self.assertEqual(sorted(p.name for p in (self.directory / "out").rglob("*") if p.is_file()), ["new", "x"])
+        status, result = self.result(*words[:1], path)
+        self.assertEqual((status, [o["path"] for o in result["outputs"]]), (0, ["new", "set/in/x"]))
 
     def test_without_a_service_it_says_what_to_do(self):
         path = self.file("a.py", "")

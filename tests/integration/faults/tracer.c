@@ -212,7 +212,7 @@ static void on_birth(struct tracee *parent)
         return;
     struct tracee *child = add((pid_t)pid);
     child->born = true;
-    snprintf(child->role, sizeof(child->role), "%.28s/%d", parent->role, ++parent->children);
+    snprintf(child->role, sizeof(child->role), "%.26s/%d", parent->role, ++parent->children);
     if (child->stopped) { /* it came first */
         if (to_be_left(child->role))
             let_go(child);

@@ -182,10 +182,10 @@ class Gateway:
     def metrics(self):
         c = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=10 * SLOW)
         c.request("GET", "/metrics")
-        text = c.getresponse().read().decode()
+        self.metrics_text = c.getresponse().read().decode()
         c.close()
         values = {}
-        for line in text.splitlines():
+        for line in self.metrics_text.splitlines():
             if line and not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 values[name] = float(value)

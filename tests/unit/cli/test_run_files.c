@@ -87,18 +87,46 @@ static void what_cannot_be_sent_is_said(void **state)
     (void)state;
     struct run_files files;
     struct err err = {0};
-    static uint8_t bytes[MODEL_INLINE_BYTES_MAX];
     run_files_init(&files);
     assert_int_equal(run_files_add(&files, "nothing.py", &err), -ENOENT);
     assert_non_null(strstr(err.text, "nothing.py"));
     assert_int_equal(mkfifo("fifo", 0600), 0);
     assert_int_equal(run_files_add(&files, "fifo", &err), -EINVAL);
-    put("big", bytes, sizeof(bytes), 0644);
     put("more", "x", 1, 0644);
     assert_int_equal(run_files_add(&files, "more=../up", &err), -EINVAL);
+    run_files_done(&files);
+}
+
+static void what_does_not_fit_into_the_request_is_named_by_its_hash(void **state)
+{
+    (void)state;
+    static const uint8_t sha256_of_abc[MODEL_SHA256] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf,
+                                                        0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae,
+                                                        0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96,
+                                                        0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61,
+                                                        0xf2, 0x00, 0x15, 0xad};
+    static uint8_t bytes[MODEL_INLINE_BYTES_MAX];
+    struct run_files files;
+    struct err err = {0};
+    put("big", bytes, sizeof(bytes), 0644);
+    assert_int_equal(mkdir("data", 0755), 0);
+    assert_int_equal(mkdir("data/in", 0755), 0);
+    put("data/in/abc", "abc", 3, 0755);
+    run_files_init(&files);
     assert_int_equal(run_files_add(&files, "big", &err), 0);
-    assert_int_equal(run_files_add(&files, "more", &err), -E2BIG);
-    assert_non_null(strstr(err.text, "1 MiB"));
+    assert_int_equal(files.n_blobs, 0);
+    assert_int_equal(run_files_add(&files, "./data/=under/it", &err), 0);
+    assert_int_equal(files.n, 2);
+    assert_int_equal(files.n_blobs, 1);
+    assert_null(files.hosts[0]);
+    const struct model_file *file = &files.list[1];
+    assert_string_equal(file->path, "under/it/in/abc");
+    assert_memory_equal(file->sha256, sha256_of_abc, MODEL_SHA256);
+    assert_null(file->content);
+    assert_int_equal(file->size, 3);
+    assert_true(file->executable);
+    assert_int_equal(access(files.hosts[1], R_OK), 0);
+    assert_int_equal(files.total, sizeof(bytes));
     run_files_done(&files);
 }
 
@@ -109,6 +137,7 @@ int main(void)
         CASE(a_file_is_known_by_its_last_part),
         CASE(a_directory_comes_with_what_is_below_it),
         CASE(what_cannot_be_sent_is_said),
+        CASE(what_does_not_fit_into_the_request_is_named_by_its_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
