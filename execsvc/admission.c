@@ -13,6 +13,8 @@
 #define MEAN_WEIGHT    8 /* a new run counts one eighth */
 #define RETRY_MIN_MS   UINT64_C(100)
 #define RETRY_MAX_MS   UINT64_C(60000)
+#define CREDIT_MAX_US  INT64_C(600000000) /* of batch, either way */
+#define EARN_MAX_US    UINT64_C(60000000) /* what a batch run has to have earned at most */
 
 struct adm_line {
     struct adm_ticket *first, *last;
@@ -22,6 +24,7 @@ struct adm_line {
 
 struct adm_tenant {
     struct adm_tenant *hash_next;
+    uint64_t hash;
     uint64_t seq;             /* when it last came with nothing in hand: breaks ties */
     uint64_t settled_us;      /* virtual permit time of what is over */
     uint64_t mean_us;         /* of its runs; 0: none has ended */
@@ -32,12 +35,21 @@ struct adm_tenant {
     char name[];
 };
 
+struct adm_seen {
+    uint64_t hash, at_us; /* 0: nobody yet */
+};
+
 struct adm {
     struct adm_config config;
     struct adm_counts counts;
     uint64_t seq;
     uint64_t virtual_us; /* where the last one was served */
     uint64_t mean_us;    /* over all tenants */
+    uint64_t
+        interactive_since_us; /* since when interactive runs have been waiting without a pause */
+    int64_t credit_us;        /* permit time that interactive runs owe to batch */
+    uint32_t batch_running;
+    struct adm_seen seen[2]; /* the tenant that came last, and the last one that was another */
     struct adm_tenant *lined_up[ADM_CLASS_COUNT];
     struct adm_tenant *buckets[TENANT_BUCKETS];
 };
@@ -59,23 +71,35 @@ int adm_new(const struct adm_config *config, struct adm **ret, struct err *err)
     if (!adm)
         return err_set(err, -ENOMEM, "admission: %m");
     adm->config = *config;
+    struct adm_config *own = &adm->config;
+    if (!own->running_per_tenant)
+        own->running_per_tenant = (own->running_max + 1) / 2;
+    if (!own->slots_per_tenant)
+        own->slots_per_tenant = own->slots_max - own->slots_max / 4;
+    if (!own->batch_max)
+        own->batch_max = own->running_max > 1 ? own->running_max - 1 : 1;
     *ret = adm;
     return 0;
 }
 
 /* ---- tenants ---- */
 
-static struct adm_tenant **bucket_of(const struct adm *adm, const char *name)
+static uint64_t hash_of(const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     for (const char *c = name; *c; c++)
         hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static struct adm_tenant **bucket_of(const struct adm *adm, uint64_t hash)
+{
     return (struct adm_tenant **)&adm->buckets[(hash >> 32) % TENANT_BUCKETS];
 }
 
 static struct adm_tenant *tenant_find(const struct adm *adm, const char *name)
 {
-    struct adm_tenant *t = *bucket_of(adm, name);
+    struct adm_tenant *t = *bucket_of(adm, hash_of(name));
     while (t && strcmp(t->name, name) != 0)
         t = t->hash_next;
     return t;
@@ -91,7 +115,8 @@ static struct adm_tenant *tenant_get(struct adm *adm, const char *name)
     if (!t)
         return NULL;
     memcpy(t->name, name, len);
-    struct adm_tenant **bucket = bucket_of(adm, name);
+    t->hash = hash_of(name);
+    struct adm_tenant **bucket = bucket_of(adm, t->hash);
     t->hash_next = *bucket;
     *bucket = t;
     adm->counts.tenants++;
@@ -130,6 +155,7 @@ static void tenant_leave(struct adm *adm, const struct adm_tenant *t)
     if (adm->counts.waiting + adm->counts.running + adm->counts.paused == 0) {
         tenants_forget(adm, true);
         adm->virtual_us = 0;
+        adm->credit_us = 0;
     } else if (adm->counts.tenants > 2 * TENANT_BUCKETS || t->settled_us <= adm->virtual_us) {
         tenants_forget(adm, false);
     }
@@ -143,6 +169,33 @@ struct adm *adm_free(struct adm *adm)
     tenants_forget(adm, true);
     free(adm);
     return NULL;
+}
+
+/* ---- who else is there ---- */
+
+static void tenant_seen(struct adm *adm, const struct adm_tenant *t, uint64_t now_us)
+{
+    if (adm->seen[0].at_us && adm->seen[0].hash != t->hash)
+        adm->seen[1] = adm->seen[0];
+    adm->seen[0] = (struct adm_seen){t->hash, now_us};
+}
+
+/* Others than @t. Who still runs or waits is there, too. */
+static bool shared_with_others(const struct adm *adm, const struct adm_tenant *t, uint64_t now_us)
+{
+    const struct adm_counts *all = &adm->counts;
+    uint32_t own_waiting = t->lines[ADM_INTERACTIVE].n + t->lines[ADM_BATCH].n;
+    if (all->running > t->running || all->waiting > own_waiting)
+        return true;
+    const struct adm_seen *other = &adm->seen[adm->seen[0].hash == t->hash];
+    return other->at_us && now_us - other->at_us < ADM_SHARING_US;
+}
+
+static bool may_start(const struct adm *adm, const struct adm_tenant *t, uint64_t now_us)
+{
+    if (t->running + t->paused >= adm->config.slots_per_tenant)
+        return false;
+    return t->running < adm->config.running_per_tenant || !shared_with_others(adm, t, now_us);
 }
 
 /* ---- virtual time ---- */
@@ -186,6 +239,8 @@ static void line_up(struct adm *adm, struct adm_ticket *ticket)
     if (line->n++ > 0)
         return;
     struct adm_tenant **head = &adm->lined_up[ticket->class];
+    if (!*head && ticket->class == ADM_INTERACTIVE)
+        adm->interactive_since_us = ticket->started_us;
     line->prev = NULL;
     line->next = *head;
     if (*head)
@@ -208,6 +263,8 @@ static void step_out(struct adm *adm, struct adm_ticket *ticket)
     if (line->next)
         line->next->lines[ticket->class].prev = line->prev;
     line->prev = line->next = NULL;
+    if (!adm->lined_up[ADM_BATCH] && adm->credit_us > 0)
+        adm->credit_us = 0; /* nobody saves up */
 }
 
 int adm_submit(struct adm *adm, struct adm_ticket *ticket, const char *tenant, enum adm_class class,
@@ -227,8 +284,10 @@ int adm_submit(struct adm *adm, struct adm_ticket *ticket, const char *tenant, e
         t->settled_us = max_u64(t->settled_us, adm->virtual_us);
         t->seq = ++adm->seq;
     }
+    tenant_seen(adm, t, now_us);
     ticket->tenant = t;
     ticket->class = class;
+    ticket->lent_us = 0;
     ticket->started_us = now_us;
     ticket->state = ADM_WAITING;
     line_up(adm, ticket);
@@ -236,6 +295,28 @@ int adm_submit(struct adm *adm, struct adm_ticket *ticket, const char *tenant, e
 }
 
 /* ---- service ---- */
+
+static void credit_add(struct adm *adm, int64_t us)
+{
+    adm->credit_us += us;
+    if (adm->credit_us > CREDIT_MAX_US)
+        adm->credit_us = CREDIT_MAX_US;
+    if (adm->credit_us < -CREDIT_MAX_US)
+        adm->credit_us = -CREDIT_MAX_US;
+}
+
+/* What interactive runs use while batch waits earns batch its share; what batch was lent is
+ * corrected by what it has used. */
+static void credit_settle(struct adm *adm, struct adm_ticket *ticket, uint64_t used_us)
+{
+    const uint64_t share = adm->config.batch_share, most = (uint64_t)CREDIT_MAX_US;
+    uint64_t used = used_us < most ? used_us : most;
+    if (ticket->class == ADM_INTERACTIVE && adm->lined_up[ADM_BATCH])
+        credit_add(adm, (int64_t)(used * share / (100 - share)));
+    else if (ticket->lent_us)
+        credit_add(adm, (int64_t)ticket->lent_us - (int64_t)used);
+    ticket->lent_us = 0;
+}
 
 static void permit_take(struct adm *adm, struct adm_ticket *ticket, uint64_t now_us)
 {
@@ -246,6 +327,7 @@ static void permit_take(struct adm *adm, struct adm_ticket *ticket, uint64_t now
     ticket->started_us = now_us;
     ticket->state = ADM_RUNNING;
     adm->counts.running++;
+    adm->batch_running += ticket->class == ADM_BATCH;
 }
 
 static void permit_return(struct adm *adm, struct adm_ticket *ticket, uint64_t now_us)
@@ -259,6 +341,8 @@ static void permit_return(struct adm *adm, struct adm_ticket *ticket, uint64_t n
     mean_add(&t->mean_us, used_us);
     mean_add(&adm->mean_us, used_us);
     adm->counts.running--;
+    adm->batch_running -= ticket->class == ADM_BATCH;
+    credit_settle(adm, ticket, used_us);
 }
 
 static struct adm_ticket *first_in_order(const struct adm *adm, enum adm_class class,
@@ -268,6 +352,8 @@ static struct adm_ticket *first_in_order(const struct adm *adm, enum adm_class c
     uint64_t best_key = 0;
     for (const struct adm_tenant *t = adm->lined_up[class]; t; t = t->lines[class].next) {
         uint64_t key = key_of(t, now_us);
+        if (!may_start(adm, t, now_us))
+            continue;
         if (!best || key < best_key || (key == best_key && t->seq < best->seq)) {
             best = t;
             best_key = key;
@@ -276,14 +362,23 @@ static struct adm_ticket *first_in_order(const struct adm *adm, enum adm_class c
     return best ? best->lines[class].first : NULL;
 }
 
+static bool batch_has_earned(const struct adm *adm, const struct adm_ticket *ticket)
+{
+    uint64_t mean = mean_of(adm, ticket->tenant);
+    return adm->credit_us >= (int64_t)(mean < EARN_MAX_US ? mean : EARN_MAX_US);
+}
+
 struct adm_ticket *adm_next(struct adm *adm, uint64_t now_us)
 {
     uint32_t exist = adm->counts.running + adm->counts.paused;
     if (adm->counts.running >= adm->config.running_max || exist >= adm->config.slots_max)
         return NULL;
+    struct adm_ticket *batch =
+        adm->batch_running < adm->config.batch_max ? first_in_order(adm, ADM_BATCH, now_us) : NULL;
     struct adm_ticket *ticket = first_in_order(adm, ADM_INTERACTIVE, now_us);
-    if (!ticket)
-        ticket = first_in_order(adm, ADM_BATCH, now_us);
+    bool lent = batch && ticket && batch_has_earned(adm, batch);
+    if (lent || !ticket)
+        ticket = batch;
     if (!ticket)
         return NULL;
     /* A big one waits at the head until there is room (nobody overtakes it), and runs alone if need
@@ -293,6 +388,10 @@ struct adm_ticket *adm_next(struct adm *adm, uint64_t now_us)
         return NULL;
     adm->virtual_us = max_u64(adm->virtual_us, key_of(ticket->tenant, now_us));
     step_out(adm, ticket);
+    if (lent) {
+        ticket->lent_us = mean_of(adm, ticket->tenant);
+        credit_add(adm, -(int64_t)ticket->lent_us);
+    }
     permit_take(adm, ticket, now_us);
     adm->counts.memory_bytes += ticket->memory_bytes;
     return ticket;
@@ -364,35 +463,70 @@ static uint64_t residual_us(const struct adm *adm, uint64_t now_us)
     return sum;
 }
 
-void adm_place(const struct adm *adm, const struct adm_ticket *ticket, uint64_t now_us,
-               struct adm_place *ret)
+/* What comes before @ticket. */
+struct before {
+    uint64_t runs, cost_us; /* all */
+    uint64_t own_us;        /* of its tenant */
+    uint64_t class_us;      /* of its class */
+};
+
+static void before_class(const struct adm *adm, const struct adm_ticket *ticket, uint64_t now_us,
+                         struct before *ret)
 {
-    *ret = (struct adm_place){0};
-    if (ticket->state != ADM_WAITING)
-        return;
     const struct adm_tenant *own = ticket->tenant;
-    enum adm_class class = ticket->class;
-    uint64_t own_ahead = 0;
+    const enum adm_class class = ticket->class;
     for (const struct adm_ticket *p = ticket->prev; p; p = p->prev)
-        own_ahead++;
-    uint64_t at = key_of(own, now_us) + own_ahead * mean_of(adm, own);
-    uint64_t ahead = own_ahead, cost_us = own_ahead * mean_of(adm, own);
+        ret->runs++;
+    ret->own_us = ret->class_us = ret->runs * mean_of(adm, own);
+    const uint64_t at = key_of(own, now_us) + ret->own_us;
     for (const struct adm_tenant *t = adm->lined_up[class]; t; t = t->lines[class].next) {
         if (t == own)
             continue;
-        bool tie = t->seq < own->seq;
-        uint64_t n = served_before(adm, t, class, at, tie, now_us);
-        ahead += n;
-        cost_us += n * mean_of(adm, t);
+        uint64_t n = served_before(adm, t, class, at, t->seq < own->seq, now_us);
+        ret->runs += n;
+        ret->class_us += n * mean_of(adm, t);
     }
-    const struct adm_tenant *t = class == ADM_BATCH ? adm->lined_up[ADM_INTERACTIVE] : NULL;
-    for (; t; t = t->lines[ADM_INTERACTIVE].next) {
-        ahead += t->lines[ADM_INTERACTIVE].n;
-        cost_us += t->lines[ADM_INTERACTIVE].n * mean_of(adm, t);
+    ret->cost_us = ret->class_us;
+}
+
+/*
+ * Interactive runs come before it as long as there are any: they are taken to go on coming as long
+ * as they have been waiting already. Its share is an end to that. The place is the worst that can
+ * come.
+ */
+static void before_batch(const struct adm *adm, const struct adm_ticket *ticket, uint64_t now_us,
+                         struct before *ret)
+{
+    if (!adm->lined_up[ADM_INTERACTIVE])
+        return;
+    for (const struct adm_tenant *t = adm->lined_up[ADM_INTERACTIVE]; t;
+         t = t->lines[ADM_INTERACTIVE].next) {
+        ret->runs += t->lines[ADM_INTERACTIVE].n;
+        ret->cost_us += t->lines[ADM_INTERACTIVE].n * mean_of(adm, t);
     }
-    ret->ahead = (uint32_t)ahead;
-    ret->expected_wait_ms =
-        (cost_us + residual_us(adm, now_us)) / (UINT64_C(1000) * adm->config.running_max);
+    ret->cost_us += less_or_zero(now_us, adm->interactive_since_us) * adm->config.running_max;
+    if (adm->config.batch_share) {
+        uint64_t by_share_us =
+            (ret->class_us + mean_of(adm, ticket->tenant)) * 100 / adm->config.batch_share;
+        ret->cost_us = by_share_us < ret->cost_us ? by_share_us : ret->cost_us;
+    }
+}
+
+void adm_place(const struct adm *adm, const struct adm_ticket *ticket, uint64_t now_us,
+               struct adm_place *ret)
+{
+    struct before before = {0};
+    *ret = (struct adm_place){0};
+    if (ticket->state != ADM_WAITING)
+        return;
+    before_class(adm, ticket, now_us, &before);
+    if (ticket->class == ADM_BATCH)
+        before_batch(adm, ticket, now_us, &before);
+    uint64_t wait_us = (before.cost_us + residual_us(adm, now_us)) / adm->config.running_max;
+    if (shared_with_others(adm, ticket->tenant, now_us))
+        wait_us = max_u64(wait_us, before.own_us / adm->config.running_per_tenant);
+    ret->ahead = (uint32_t)before.runs;
+    ret->expected_wait_ms = wait_us / 1000;
 }
 
 uint64_t adm_retry_ms(const struct adm *adm, const char *tenant, uint64_t now_us)

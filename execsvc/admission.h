@@ -8,7 +8,16 @@
  * Interactive lines are served before batch lines; within a class the tenant that has used the
  * least permit time is next. Permit time is virtual: a tenant that comes (back) starts at the
  * virtual time of the last service, so that nobody saves up credit by staying away and nobody pays
- * for a flood of others. A run is charged the mean of its tenant's earlier runs when it starts, its
+ * for a flood of others. Order alone does not help who comes when every permit has gone to one
+ * tenant's long runs: while others have been seen within ADM_SHARING_US, a tenant holds at most
+ * `running_per_tenant` permits. It never holds more than `slots_per_tenant` sandboxes, those
+ * without a permit included.
+ *
+ * Batch can't be starved, nor starve others: while batch runs wait, the permit time of interactive
+ * ones earns them `batch_share` percent of it. A batch run goes first when its expected time has
+ * been earned, and is charged its real time; `batch_max` leaves a permit to interactive runs.
+ *
+ * A run is charged the mean of its tenant's earlier runs when it starts, its
  * real time as soon as that is longer, and its real time when it is over. So the place of a waiting
  * run can be told in closed form: how many runs of other lines come before the virtual time at
  * which it is served.
@@ -29,10 +38,18 @@ enum {
     ADM_E_TENANT_FULL,    /* the tenant's own line */
 };
 
+#define ADM_SHARING_US UINT64_C(60000000) /* who had a run within this time counts as there */
+
+/* 0 in the lower part: adm_new() takes what the comment says. */
 struct adm_config {
     uint32_t running_max, slots_max;
     uint32_t queue_max, queue_per_tenant;
     uint64_t memory_budget_bytes; /* of the limits of all sandboxes together; 0: none */
+    uint32_t batch_share;         /* percent of permit time, at most 50; 0: none */
+
+    uint32_t running_per_tenant; /* half of running_max, rounded up */
+    uint32_t slots_per_tenant;   /* three quarters of slots_max, rounded up */
+    uint32_t batch_max;          /* running_max - 1, at least 1 */
 };
 
 enum adm_state { ADM_OUT, ADM_WAITING, ADM_RUNNING, ADM_PAUSED };
@@ -43,6 +60,7 @@ struct adm_ticket {
     enum adm_class class;
     uint64_t memory_bytes; /* set by the caller before adm_submit() */
     uint64_t started_us;   /* of its permit; while it waits: since when */
+    uint64_t lent_us;      /* what the account of batch was charged when it started; 0: nothing */
     struct adm_tenant *tenant;
     struct adm_ticket *prev, *next; /* in the tenant's line */
 };

@@ -39,6 +39,7 @@ struct exs_config {
     const char *log_level;
     uint64_t running_max; /* 0: twice the CPUs that we may use, at least 2 */
     uint64_t queue_max, queue_per_tenant;
+    uint64_t running_per_tenant, slots_per_tenant, batch_share, batch_max; /* admission.h */
     uint64_t memory_budget; /* bytes of all runs' limits together; 0: no budget */
     uint64_t compile_cache, compile_cache_entries; /* bytes, 0: none; compile_cache.h */
     uint64_t drain_ms; /* how long running ones may go on after SIGTERM */

@@ -17,6 +17,10 @@ int exs_admission(struct exs *exs, struct err *err)
         .queue_max = (uint32_t)exs->config->queue_max,
         .queue_per_tenant = (uint32_t)exs->config->queue_per_tenant,
         .memory_budget_bytes = exs->config->memory_budget,
+        .batch_share = (uint32_t)exs->config->batch_share,
+        .running_per_tenant = (uint32_t)exs->config->running_per_tenant,
+        .slots_per_tenant = (uint32_t)exs->config->slots_per_tenant,
+        .batch_max = (uint32_t)exs->config->batch_max,
     };
     int r = adm_new(&config, &exs->adm, err);
     if (r == 0)

@@ -70,7 +70,9 @@ class Service:
         self.config = self.directory / "cloister.conf"
         self.env = env or {}
         sections = {"spawner": {"instance": self.instance, "run_dir": self.directory / "run", "cache_dir": self.directory / "cache", "slots_max": 24},
-                    "execsvc": {"socket": self.socket, "running_max": 4, "queue_per_tenant": 100, "drain": "5s",
+                    "execsvc": {"socket": self.socket, "running_max": 4, "queue_per_tenant": 100,
+                                # One tenant holds everything in many tests; the defaults are tried in test_queue.py.
+                                "running_per_tenant": 10000, "slots_per_tenant": 10000, "drain": "5s",
                                 "metrics": "127.0.0.1:0"}}
         for section, values in (settings or {}).items():
             sections.setdefault(section, {}).update(values)

@@ -149,6 +149,97 @@ class Queue(ServiceTest):
         self.assertEqual(call.end().stdout, b"first second")
 
 
+class Shared(ServiceTest):
+    """What one tenant, or one class, may hold of the node while others are there."""
+
+    settings = {"execsvc": {"running_max": 4, "queue_per_tenant": 100, "memory_budget": "1G", "running_per_tenant": 0}}
+    text = '[identity "uid:0"]\nact_for = *\n'
+
+    def setUp(self):
+        super().setUp()
+        self.ann, self.ben, self.cy = (self.service.client(subject=name) for name in ("ann", "ben", "cy"))
+        self.holders = []
+
+    def tearDown(self):
+        for call in self.holders:
+            call.drop()
+        for client in (self.ann, self.ben, self.cy):
+            client.close()
+        wait_for(lambda: not self.service.sandbox_processes(), what="the end of the holders")
+        super().tearDown()
+
+    def hold(self, client, running, queued=0, **request):
+        """Runs that do not end by themselves."""
+        calls = [client.interact(argv=["/bin/cat"], **request) for _ in range(running + queued)]
+        self.holders += calls
+        wait_for(lambda: sum(call.run.started is not None for call in calls) == running, what=f"{running} starts")
+        wait_for(lambda: sum(bool(call.run.queued) for call in calls) >= queued, what=f"{queued} queued")
+        return calls
+
+    def test_a_flood_of_long_runs_leaves_permits_to_others(self):
+        self.assertVerdict(self.ben.run(argv=["/bin/true"]), "EXITED", 0)
+        flood = self.hold(self.ann, 2, 8)  # half of the permits
+        for _ in range(5):
+            run = self.ben.run(argv=["/bin/true"])
+            self.assertEqual((run.exit_code, run.queued), (0, []), run)
+        self.assertEqual(sum(call.run.started is not None for call in flood), 2)
+
+    def test_batch_leaves_a_permit_to_interactive_runs(self):
+        batch = self.hold(self.ann, 2, 1, class_=2) + self.hold(self.ben, 1, 1, class_=2)
+        run = self.cy.run(argv=["/bin/true"])
+        self.assertEqual((run.exit_code, run.queued), (0, []), run)
+        self.assertEqual(sum(call.run.started is not None for call in batch), 3)
+
+    def test_batch_is_served_while_interactive_runs_never_end(self):
+        self.hold(self.cy, 2)  # two permits are left, and four who want them all the time
+        stop = threading.Event()
+
+        def keep_busy(client):
+            while not stop.is_set():
+                self.assertEqual(client.run(argv=["/bin/sleep", "0.05"]).exit_code, 0)
+        threads = [threading.Thread(target=keep_busy, args=(client,)) for client in (self.ann, self.ben) * 3]
+        for thread in threads:
+            thread.start()
+        try:
+            run = self.client.run(argv=["/bin/true"], class_=2)
+            self.assertVerdict(run, "EXITED", 0)
+            self.assertFalse(stop.is_set())
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def test_the_memory_budget_holds(self):
+        self.hold(self.ann, 1, limits={"memory_bytes": 600 << 20})
+        big = self.ben.interact(argv=["/bin/cat"], limits={"memory_bytes": 600 << 20})
+        self.holders.append(big)
+        big.wait(lambda run: run.queued)
+        self.assertEqual(big.run.queued[0].position, 1)
+        self.holders[0].say(close_stdin=True)
+        self.assertEqual(self.holders[0].end().exit_code, 0)
+        big.wait(lambda run: run.started)
+
+
+class Slots(ServiceTest):
+    settings = {"execsvc": {"running_max": 4, "slots_per_tenant": 2, "queue_per_tenant": 100}}
+    text = '[identity "uid:0"]\nact_for = *\n'
+
+    def test_nobody_has_all_sandboxes_even_when_alone(self):
+        holders = [self.client.interact(argv=["/bin/cat"]) for _ in range(2)]
+        for call in holders:
+            call.wait(lambda run: run.started)
+        third, other = self.client.interact(argv=["/bin/true"]), self.service.client(subject="other")
+        third.wait(lambda run: run.queued)
+        self.assertVerdict(other.run(argv=["/bin/true"]), "EXITED", 0)
+        self.assertIsNone(third.run.started)
+        holders[0].say(close_stdin=True)
+        self.assertVerdict(third.end(), "EXITED", 0)
+        holders[1].say(close_stdin=True)
+        for call in holders:
+            self.assertVerdict(call.end(), "EXITED", 0)
+        other.close()
+
+
 class Full(ServiceTest):
     settings = {"execsvc": {"running_max": 1, "queue_max": 2, "queue_per_tenant": 1}}
     text = '[identity "uid:0"]\nact_for = *\n'

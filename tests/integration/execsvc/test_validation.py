@@ -80,7 +80,7 @@ class Rules(ServiceTest):
         self.taken(files={"a.py": b"#" * MIB})
         self.refused("files[1].sha256", "32 bytes", made={"file": {"path": b"b", "sha256": b"x" * 31}})
         self.refused("files[1].sha256", "not both", made={"file": {"path": b"b", "sha256": b"x" * 32, "content": b"y"}})
-        self.refused("files[1].sha256", "not on this node", code="FAILED_PRECONDITION",
+        self.refused("files[1].sha256", "on this node", code="FAILED_PRECONDITION",
                      made={"file": {"path": b"b", "sha256": b"x" * 32}})
 
     def test_strings(self):
