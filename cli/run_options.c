@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/config.h"
 #include "base/err.h"
 
 static const char help[] =
     "cloister run [options] FILE [arguments of the program]\n"
     "cloister run [options] --command -- COMMAND [arguments]\n"
+    "cloister run [options] --attach RUN_ID\n"
     "\n"
     "Runs FILE in a sandbox of the service and prints what it prints, as it prints it.\n"
     "\n"
@@ -23,11 +25,17 @@ static const char help[] =
     "  --policy no-subprocess   the program may not start others\n"
     "  --output DIR        write the files that the program made or changed to DIR\n"
     "  --json              print one JSON object instead of the output\n"
-    "  -t, --terminal      give the program a terminal (Enter ~ . ends it)\n"
+    "  -t, --terminal      give the program a terminal (Enter ~ . ends it, or leaves it with\n"
+    "                      --grace or --attach)\n"
     "  -i, --stdin         pass on what is typed; default: when stdin is no terminal\n"
     "      --no-stdin      the program's input is empty\n"
     "  --class interactive|batch   which queue; default interactive\n"
-    "  --detach TIME       go on for so long when this command loses its connection\n"
+    "  --detach            begin it, print its id and leave it to itself; grace 10m\n"
+    "  --grace TIME        how long it goes on, and its result is kept, without anybody (10m at\n"
+    "                      most); a lost connection is made again, SIGTERM and SIGHUP leave it\n"
+    "  --attach RUN_ID     come back to a run that was begun with --detach or --grace\n"
+    "  --from OUT[,ERR[,FILES]]   with --attach: so many bytes of output and so many files\n"
+    "                      are here already\n"
     "  --label KEY=VALUE   for logs and `cloister top` (repeatable)\n"
     "  --subject NAME      on whose behalf (the service must allow it)\n" SERVICE_HELP
     "  -q, --quiet         say nothing of our own on stderr\n"
@@ -48,6 +56,9 @@ enum {
     OPT_NO_STDIN,
     OPT_CLASS,
     OPT_DETACH,
+    OPT_GRACE,
+    OPT_ATTACH,
+    OPT_FROM,
     OPT_LABEL,
     OPT_SUBJECT,
 };
@@ -65,7 +76,10 @@ static const struct option long_options[] = {
     {"stdin", no_argument, NULL, 'i'},
     {"no-stdin", no_argument, NULL, OPT_NO_STDIN},
     {"class", required_argument, NULL, OPT_CLASS},
-    {"detach", required_argument, NULL, OPT_DETACH},
+    {"detach", no_argument, NULL, OPT_DETACH},
+    {"grace", required_argument, NULL, OPT_GRACE},
+    {"attach", required_argument, NULL, OPT_ATTACH},
+    {"from", required_argument, NULL, OPT_FROM},
     {"label", required_argument, NULL, OPT_LABEL},
     {"subject", required_argument, NULL, OPT_SUBJECT},
     SERVICE_OPTIONS,
@@ -111,16 +125,35 @@ static int set_class(struct run_options *o, const char *text, struct err *err)
     return 0;
 }
 
-static int set_detach(struct run_options *o, const char *text, struct err *err)
+static int set_grace(struct run_options *o, const char *text, struct err *err)
 {
     uint64_t ms;
     int rc = time_parse(text, &ms, err);
     if (rc < 0)
-        return err_prefix(err, "--detach");
-    if (ms > MODEL_DETACH_MS_MAX)
-        return err_set(err, -EINVAL, "--detach: at most %us", MODEL_DETACH_MS_MAX / 1000);
-    o->detach_grace_ms = (uint32_t)ms;
+        return err_prefix(err, "--grace");
+    if (ms == 0 || ms > MODEL_DETACH_MS_MAX)
+        return err_set(err, -EINVAL, "--grace: more than 0 and at most %us",
+                       MODEL_DETACH_MS_MAX / 1000);
+    o->grace_ms = (uint32_t)ms;
     return 0;
+}
+
+static int set_from(struct run_options *o, const char *text, struct err *err)
+{
+    static const unsigned long max[] = {INT64_MAX, INT64_MAX, UINT32_MAX};
+    char number[24];
+    for (size_t i = 0; i < sizeof(max) / sizeof(max[0]); i++) {
+        size_t len = strcspn(text, ",");
+        unsigned long value;
+        snprintf(number, sizeof(number), "%.*s", (int)(len < 24 ? len : 23), text);
+        if (config_u64(number, 0, max[i], &value, NULL) < 0)
+            break;
+        o->from[i] = value;
+        if (!text[len])
+            return 0;
+        text += len + 1;
+    }
+    return err_set(err, -EINVAL, "--from: OUT[,ERR[,FILES]] are numbers");
 }
 
 static int set_flag(struct run_options *o, int option)
@@ -134,6 +167,9 @@ static int set_flag(struct run_options *o, int option)
         return 0;
     case OPT_NO_STDIN:
         o->input = 0;
+        return 0;
+    case OPT_DETACH:
+        o->detach = true;
         return 0;
     case 'i':
         o->input = 1;
@@ -173,8 +209,13 @@ static int set_value(struct run_options *o, int option, const char *text, struct
         return 0;
     case OPT_CLASS:
         return set_class(o, text, err);
-    case OPT_DETACH:
-        return set_detach(o, text, err);
+    case OPT_GRACE:
+        return set_grace(o, text, err);
+    case OPT_ATTACH:
+        o->attach = text;
+        return 0;
+    case OPT_FROM:
+        return set_from(o, text, err);
     case OPT_SUBJECT:
         o->subject = text;
         return 0;
@@ -185,11 +226,34 @@ static int set_value(struct run_options *o, int option, const char *text, struct
     }
 }
 
+static int check_attach(const struct run_options *o, struct err *err)
+{
+    bool request = o->runtime || o->command || o->n_inputs || o->n_env || o->n_labels ||
+                   o->subprocess != MODEL_SUBPROCESS_DEFAULT || o->class != MODEL_CLASS_INTERACTIVE;
+    for (int id = 0; id < LIMIT_COUNT; id++)
+        request = request || o->limits.v[id];
+    if (o->n_rest > 0 || request)
+        return err_set(
+            err, -EINVAL,
+            "--attach comes back to a run that is there: what is to run was said when it "
+            "was begun");
+    if (o->detach || o->grace_ms)
+        return err_set(err, -EINVAL, "--attach excludes --detach and --grace");
+    return 0;
+}
+
 static int check_rest(const struct run_options *o, struct err *err)
 {
+    int rc = o->attach ? check_attach(o, err) : 0;
+    if (rc < 0)
+        return rc;
+    if (!o->attach && (o->from[0] || o->from[1] || o->from[2]))
+        return err_set(err, -EINVAL, "--from goes with --attach");
+    if (o->detach && o->output)
+        return err_set(err, -EINVAL, "--detach excludes --output: give it with --attach");
     if (o->n_rest == 0 && o->command)
         return err_set(err, -EINVAL, "which command? cloister run --command -- ls -l");
-    if (o->n_rest == 0)
+    if (o->n_rest == 0 && !o->attach)
         return err_set(err, -EINVAL, "which file? cloister run hello.py");
     if (o->command && o->runtime)
         return err_set(err, -EINVAL, "--runtime and --command exclude each other");
@@ -235,6 +299,8 @@ static int parse(int argc, char **argv, struct run_options *ret, struct err *err
     }
     ret->rest = argv + optind;
     ret->n_rest = (size_t)(argc - optind);
+    if (ret->detach && ret->grace_ms == 0)
+        ret->grace_ms = MODEL_DETACH_MS_MAX;
     int rc = check_rest(ret, err);
     return rc < 0 ? rc : service_find(&ret->place, err);
 }

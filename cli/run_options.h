@@ -20,7 +20,11 @@ struct run_options {
     struct limits limits;
     enum model_subprocess subprocess;
     enum model_class class;
-    uint32_t detach_grace_ms;
+    uint32_t grace_ms;  /* how long the run goes on without us */
+    bool detach;        /* leave it at once */
+    const char *attach; /* a run's id, instead of a new run */
+    uint64_t
+        from[3]; /* with attach: bytes of stdout and stderr, and files, that are not told again */
     const char *inputs[RUN_LIST_MAX]; /* PATH or PATH=NAME */
     size_t n_inputs;
     struct model_pair env[RUN_LIST_MAX]; /* keys are copies */

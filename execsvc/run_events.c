@@ -96,8 +96,10 @@ static int send_output(struct run *run, struct rpc_call *call)
     Cloister__Exec__V1__Output output = CLOISTER__EXEC__V1__OUTPUT__INIT;
     struct replay_record record;
     size_t skip;
-    if (!next_record(run, &record, bytes, &skip))
+    if (!next_record(run, &record, bytes, &skip)) {
+        run_flow(run); /* it had all of it: the program is not held back for its sake */
         return RUN_EVENTS_NONE;
+    }
     if (!run_is_kept(run))
         replay_forget(&run->replay, run->position);
     output.stream = record.stream == STEP_STDERR ? CLOISTER__EXEC__V1__STREAM__STREAM_STDERR

@@ -7,8 +7,8 @@ _cloister_limits="memory cpu wall idle file-size processes output workspace inod
 _cloister_runtimes="python3 bash c node"
 _cloister_commands="run node top sandbox doctor version help --help --version"
 _cloister_run="--runtime --command --file --env --limit --policy --output --json --terminal --stdin --no-stdin
-    --class --detach --label --subject --socket --connect --ca --cert --key --quiet --help -t -i -q -h"
-_cloister_run_values="--runtime --file --env --limit --policy --output --class --detach --label --subject --socket --connect --ca --cert --key"
+    --class --detach --grace --attach --from --label --subject --socket --connect --ca --cert --key --quiet --help -t -i -q -h"
+_cloister_run_values="--runtime --file --env --limit --policy --output --class --grace --attach --from --label --subject --socket --connect --ca --cert --key"
 _cloister_sandbox="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing
     --dry-run --json --help -h"
 _cloister_sandbox_values="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing"
@@ -92,7 +92,7 @@ _cloister_value()
         --disable-layer | --allow-missing) _cloister_words "$_cloister_layers" "$2" ;;
         --output | --cwd) _cloister_directories "$2" ;;
         --file | --bind | --socket | --ca | --cert | --key) _cloister_files "$2" ;;
-        --env | --label | --detach | --subject | --connect | --interval) COMPREPLY=() ;;
+        --env | --label | --grace | --attach | --from | --subject | --connect | --interval) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }

@@ -152,6 +152,16 @@ class Attach(ServiceTest):
         other.wait(lambda run: run.result, 30)
         self.assertEqual(len(other.run.stdout), 3 + 40 * 65536)  # not a byte is lost while somebody listens
 
+    def test_who_comes_back_with_all_of_it_does_not_hold_the_program_back(self):
+        call = self.client.interact(argv=["/bin/sh", "-c", "head -c 200000 /dev/zero; read x; echo got $x"],
+                                    detach_grace_ms=60000)
+        call.wait(lambda run: len(run.stdout) == 200000)
+        call.drop()
+        call = self.come_back(call.run.run_id, 200000)
+        call.type("it\n")
+        self.assertVerdict(call.end(), "EXITED", 0)
+        self.assertEqual(call.run.stdout, b"got it\n")
+
     FILES = ("for name, size in (('a', 10), ('b', 200000), ('c', 0), ('d', 70000)):\n"
              "    open(name, 'wb').write(bytes(i * 7 % 251 for i in range(size)))\n")
 
@@ -364,8 +374,8 @@ class Attach(ServiceTest):
         self.assertVerdict(call.end(), "EXITED", 0)
 
 
-class Limits(ServiceTest):
-    """Little of everything, so that all of it can be had."""
+class Limits(unittest.TestCase):
+    """Little of everything, so that all of it can be had; a service for each test, since results stay."""
 
     settings = {"execsvc": {"running_max": 6, "detached_max": 4, "detached_per_tenant": 3, "detached_bytes": "2M",
                             "detached_bytes_per_tenant": "1M", "detach_grace_max": "20s"}}
@@ -385,13 +395,16 @@ class Limits(ServiceTest):
             self.assertVerdict(call.end(), "EXITED", 0)
 
     def setUp(self):
-        super().setUp()
-        self.subjects = [self.service.client(subject=f"{self.id()[-20:]}-{i}") for i in range(3)]
+        self.service = Service(self.settings, self.text)
+        self.enterContext(self.service)
+        self.client = self.service.client()
+        self.subjects = [self.service.client(subject=subject) for subject in ("ada", "ben", "cyd")]
 
     def tearDown(self):
-        for client in self.subjects:
+        for client in (self.client, *self.subjects):
             client.close()
-        super().tearDown()
+
+    assertVerdict = ServiceTest.assertVerdict
 
     def test_a_grace_above_the_ceiling_is_refused(self):
         run = self.client.run(argv=["/bin/true"], detach_grace_ms=20001)
@@ -438,7 +451,6 @@ class Limits(ServiceTest):
         def spools():
             return sum("cloister-spool" in os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)
                        if os.path.islink(f"{fds}/{fd}"))
-        wait_for(lambda: spools() == 0, 30, "what earlier tests have left")
         request = {"runtime": "python3", "files": {"f.py": "open('a', 'w').write('a')"}, "collect": {}}
         run = self.client.run(**request, detach_grace_ms=1000)
         self.assertEqual((len(run.files), spools()), (1, 1))

@@ -44,7 +44,7 @@ static void every_option_is_taken(void **state)
     struct err err = {0};
     assert_int_equal(
         parse("run --runtime python3 --file d.csv --env A=1=2 --env B= --limit memory=64M "
-              "--policy no-subprocess --output out -iq --class batch --detach 2m --label a=b "
+              "--policy no-subprocess --output out -iq --class batch --grace 2m --label a=b "
               "--subject s --socket /s a.py",
               &o, &err),
         0);
@@ -60,7 +60,7 @@ static void every_option_is_taken(void **state)
     assert_int_equal(o.input, 1);
     assert_true(o.quiet);
     assert_int_equal(o.class, MODEL_CLASS_BATCH);
-    assert_int_equal(o.detach_grace_ms, 120000);
+    assert_int_equal(o.grace_ms, 120000);
     assert_string_equal(o.labels[0].key, "a");
     assert_string_equal(o.subject, "s");
     assert_string_equal(o.place.socket, "/s");
@@ -113,6 +113,26 @@ static void a_service_elsewhere_takes_three_files(void **state)
     unsetenv("CLOISTER_KEY");
 }
 
+static void a_run_is_left_and_come_back_to(void **state)
+{
+    (void)state;
+    static struct run_options o;
+    struct err err = {0};
+    assert_int_equal(parse("run --detach a.py", &o, &err), 0);
+    assert_true(o.detach);
+    assert_int_equal(o.grace_ms, MODEL_DETACH_MS_MAX);
+    assert_int_equal(parse("run --detach --grace 90s a.py", &o, &err), 0);
+    assert_int_equal(o.grace_ms, 90000);
+    assert_int_equal(parse("run --attach abc --json --from 10", &o, &err), 0);
+    assert_string_equal(o.attach, "abc");
+    assert_int_equal(o.from[0], 10);
+    assert_int_equal(o.from[1], 0);
+    assert_int_equal(parse("run --attach abc -t --from 1,9000000000,3", &o, &err), 0);
+    assert_int_equal(o.from[0], 1);
+    assert_int_equal(o.from[1], 9000000000);
+    assert_int_equal(o.from[2], 3);
+}
+
 static void what_is_wrong_is_said(void **state)
 {
     (void)state;
@@ -129,8 +149,24 @@ static void what_is_wrong_is_said(void **state)
         {"run --env =1 a.py", "NAME=VALUE"},
         {"run --policy maybe a.py", "maybe"},
         {"run --class slow a.py", "slow"},
-        {"run --detach 2h a.py", "600s"},
-        {"run --detach x a.py", "x"},
+        {"run --grace 2h a.py", "600s"},
+        {"run --grace 0s a.py", "more than 0"},
+        {"run --grace x a.py", "x"},
+        {"run --detach --output o a.py", "--attach"},
+        {"run --attach", "--attach"},
+        {"run --attach 12 a.py", "was begun"},
+        {"run --attach 12 --limit cpu=1s", "was begun"},
+        {"run --attach 12 --env A=1", "was begun"},
+        {"run --attach 12 --command", "was begun"},
+        {"run --attach 12 --detach", "excludes"},
+        {"run --attach 12 --grace 1s", "excludes"},
+        {"run --from 1 a.py", "--attach"},
+        {"run --attach 12 --from", "--from"},
+        {"run --attach 12 --from x", "numbers"},
+        {"run --attach 12 --from 1,,2", "numbers"},
+        {"run --attach 12 --from 1,2,3,4", "numbers"},
+        {"run --attach 12 --from 1,2,5000000000", "numbers"},
+        {"run --attach 12 --from 111111111111111111111111111111", "numbers"},
         {"run -t --json a.py", "exclude"},
         {"run -t --no-stdin a.py", "exclude"},
         {"run --command --runtime bash ls", "exclude"},
@@ -174,6 +210,7 @@ int main(void)
         cmocka_unit_test(the_rest_is_the_programs),
         cmocka_unit_test(every_option_is_taken),
         cmocka_unit_test(a_service_elsewhere_takes_three_files),
+        cmocka_unit_test(a_run_is_left_and_come_back_to),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(json_is_remembered_when_the_line_is_wrong),
         cmocka_unit_test(names_tell_the_runtime),
