@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
-from service import BUILD, SLOW, Client, Run, Service, alive, contract, need_root, wait_for  # noqa: E402,F401
+from service import BUILD, SLOW, SOURCE, Client, Run, Service, alive, contract, need_root, wait_for  # noqa: E402,F401
 
 
 class ServiceTest(unittest.TestCase):
