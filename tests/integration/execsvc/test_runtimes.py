@@ -61,8 +61,16 @@ class Documented(ServiceTest):
     def test_the_command_line_picks_it_by_the_files_name(self):
         path = self.place / "hello.lua"
         path.write_text('print("hello from " .. _VERSION)')
-        run = self.service.cli("run", "--runtime", "lua", str(path))
+        run = self.service.cli("run", str(path))
         self.assertEqual((run.returncode, run.stdout), (0, b"hello from Lua 5.4\n"), run.stderr)
+
+    def test_the_command_line_and_the_node_know_the_same_extensions(self):
+        known = re.findall(r'\{"(\.\w+)", "(\w+)"\}', (SOURCE / "cli" / "run_runtime.c").read_text())
+        self.assertIn((".bash", "bash"), known)
+        found = self.runtimes()
+        for name in {runtime for _, runtime in known}:
+            self.assertEqual([extension for extension, runtime in known if runtime == name],
+                             list(found[name].extensions))
 
     def test_a_compiled_language(self):
         files = {"main.cpp": '#include <cstdio>\nint twice(int);\nint main() { std::printf("%d\\n", twice(21)); }',
