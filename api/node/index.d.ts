@@ -9,7 +9,8 @@
 
 /** A string is UTF-8 (lone surrogates U+DC80 to U+DCFF stand for the bytes that are not); bytes are taken as they are. */
 export type Text = string | Uint8Array;
-/** What a file holds: text, bytes, a file: URL that is read while the request is built, or a blob that was put before. */
+/** What a file holds: text, bytes, a file: URL, or a blob that was put before. What does not fit into the request (1 MiB in
+ * all) travels ahead as blobs, which the node keeps. */
 export type Content = Text | URL | { sha256: Uint8Array };
 
 export const DEFAULT_TARGET: string;
@@ -19,8 +20,11 @@ export interface ClientOptions {
   subject?: string;
   /** W3C trace context, passed on to the service's logs. */
   traceparent?: string;
-  /** PEM. For a TCP target: the service takes it with mutual TLS only. */
-  tls?: { ca: Text; cert: Text; key: Text };
+  /** For HOST:PORT, PEM files: who vouches for the service, and who we are (mutual TLS). Default: CLOISTER_CA, CLOISTER_CERT
+   * and CLOISTER_KEY of the environment. */
+  ca?: string;
+  cert?: string;
+  key?: string;
 }
 
 export interface CallOptions {
@@ -301,7 +305,8 @@ export interface NodeStats {
 
 /**
  * A connection to a node. Nothing is connected before the first call; several calls may be under way at once.
- * target: a gRPC target or the path of a socket; default: CLOISTER_SOCKET of the environment, or DEFAULT_TARGET.
+ * target: the path of a socket, or HOST:PORT of a service elsewhere; default: CLOISTER_CONNECT or CLOISTER_SOCKET of the
+ * environment, or DEFAULT_TARGET.
  */
 export class Client {
   constructor(target?: string, options?: ClientOptions);
@@ -324,7 +329,7 @@ export class Client {
   /** The same, only to listen. */
   listen(runId: string, options?: Position & StreamOptions): AsyncGenerator<Event, void, undefined>;
 
-  /** Stores a blob on the node unless it is there. */
+  /** Stores a blob on the node (`existed`: it was there). `run` does it by itself for what is large. */
   put(content: Text, options?: CallOptions): Promise<{ sha256: Buffer; existed: boolean }>;
   /** Which of these blobs are not on the node. */
   missing(sha256: Uint8Array[], options?: CallOptions): Promise<Buffer[]>;

@@ -1,9 +1,11 @@
 // The client: one channel to one node. What each method takes and gives is said in index.d.ts.
 
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import grpc from '@grpc/grpc-js';
+import { Store } from './blobs.js';
 import { Blobs, Execution, Node } from './contract.js';
-import { fromRpc } from './errors.js';
+import { Refused, fromRpc } from './errors.js';
 import { eventsOf, gather } from './events.js';
 import { Interaction } from './interaction.js';
 import { nodeInfo, nodeStats } from './node.js';
@@ -13,19 +15,27 @@ import { raw } from './text.js';
 export const DEFAULT_TARGET = 'unix:///run/cloister/execsvc.sock';
 const UNARY_TIMEOUT_MS = 10_000;
 const RECEIVE_MAX = 64 << 20;
-const PUT_BYTES = 256 << 10; // of a blob, in one message
 
 function address(target) {
-  const found = target || process.env.CLOISTER_SOCKET || DEFAULT_TARGET;
+  const found = target || process.env.CLOISTER_CONNECT || process.env.CLOISTER_SOCKET || DEFAULT_TARGET;
   return found.startsWith('/') ? `unix://${found}` : found;
 }
 
-/** Mutual TLS when there are certificates; the service takes TCP only so. */
-function credentials(tls) {
-  if (!tls) {
+/** Mutual TLS for TCP; a unix socket knows us by our uid. */
+function credentials(target, files) {
+  if (target.startsWith('unix:')) {
+    if (Object.values(files).some(Boolean)) {
+      throw new TypeError('ca, cert, key: a unix socket takes none of them');
+    }
     return grpc.credentials.createInsecure();
   }
-  const pem = (name) => raw(tls[name], `tls.${name}`);
+  const pem = (name) => {
+    const file = files[name] || process.env[`CLOISTER_${name.toUpperCase()}`];
+    if (!file) {
+      throw new TypeError(`${target}: TCP takes ca, cert and key: there is none without mutual TLS`);
+    }
+    return readFileSync(file);
+  };
   return grpc.credentials.createSsl(pem('ca'), pem('key'), pem('cert'));
 }
 
@@ -45,17 +55,18 @@ function tie(call, signal) {
 
 export class Client {
   #execution;
-  #blobs;
+  #store;
   #node;
   #metadata;
   #extensions = null;
 
-  constructor(target, { subject, traceparent, tls } = {}) {
+  constructor(target, { subject, traceparent, ca, cert, key } = {}) {
     this.target = address(target);
-    const channel = new grpc.Channel(this.target, credentials(tls), { 'grpc.max_receive_message_length': RECEIVE_MAX });
+    const channel = new grpc.Channel(this.target, credentials(this.target, { ca, cert, key }),
+      { 'grpc.max_receive_message_length': RECEIVE_MAX });
     const make = (Service) => new Service(this.target, grpc.credentials.createInsecure(), { channelOverride: channel });
     this.#execution = make(Execution);
-    this.#blobs = make(Blobs);
+    this.#store = new Store(make(Blobs), (begin, timeoutMs) => this.#unary(begin, timeoutMs));
     this.#node = make(Node);
     this.#metadata = new grpc.Metadata();
     if (subject) {
@@ -75,15 +86,28 @@ export class Client {
   }
 
   async* stream(source, options = {}) {
-    const request = await this.#request(source, options);
+    const { request, blobs } = await this.#request(source, options);
     const { signal, timeoutMs } = options;
-    signal?.throwIfAborted();
-    const call = this.#execution.execute(request, this.#metadata, callOptions(timeoutMs));
-    yield* this.#events(call, signal);
+    const end = Date.now() + (timeoutMs ?? 0);
+    const left = () => (timeoutMs === undefined ? undefined : Math.max(1, end - Date.now()));
+    for (let again = blobs.size > 0; ; again = false) {
+      await this.#store.ensure(blobs, left());
+      signal?.throwIfAborted();
+      try {
+        yield* this.#events(this.#execution.execute(request, this.#metadata, callOptions(left())), signal);
+        return;
+      } catch (error) {
+        // One that had to make room since; nothing has run.
+        if (!again || !(error instanceof Refused) || error.reason !== 'BLOB_MISSING') {
+          throw error;
+        }
+      }
+    }
   }
 
   async interact(source, options = {}) {
-    const request = await this.#request(source, options);
+    const { request, blobs } = await this.#request(source, options);
+    await this.#store.ensure(blobs, options.timeoutMs);
     return this.#interaction({ start: request }, options);
   }
 
@@ -96,30 +120,27 @@ export class Client {
     yield* this.#events(this.#execution.attach(request, this.#metadata, callOptions(timeoutMs)), signal);
   }
 
-  async missing(sha256, { timeoutMs = UNARY_TIMEOUT_MS } = {}) {
-    return (await this.#unary(this.#blobs, 'missing', { sha256 }, timeoutMs)).sha256;
+  missing(sha256, { timeoutMs = UNARY_TIMEOUT_MS } = {}) {
+    return this.#store.missing(sha256, timeoutMs);
   }
 
   async put(content, { timeoutMs } = {}) {
-    const bytes = raw(content, 'content');
-    const sha256 = createHash('sha256').update(bytes).digest();
-    if ((await this.missing([sha256])).length === 0) {
-      return { sha256, existed: true };
-    }
-    const { existed } = await this.#put(sha256, bytes, timeoutMs);
+    const source = raw(content, 'content');
+    const sha256 = createHash('sha256').update(source).digest();
+    const { existed } = await this.#store.put({ sha256, source }, timeoutMs);
     return { sha256, existed };
   }
 
   async runtimes({ timeoutMs = UNARY_TIMEOUT_MS } = {}) {
-    return (await this.#unary(this.#node, 'runtimes', {}, timeoutMs)).runtimes;
+    return (await this.#ask('runtimes', {}, timeoutMs)).runtimes;
   }
 
   async info({ timeoutMs = UNARY_TIMEOUT_MS } = {}) {
-    return nodeInfo(await this.#unary(this.#node, 'info', {}, timeoutMs));
+    return nodeInfo(await this.#ask('info', {}, timeoutMs));
   }
 
   async stats({ runs = false, timeoutMs = UNARY_TIMEOUT_MS } = {}) {
-    return nodeStats(await this.#unary(this.#node, 'stats', { runs }, timeoutMs));
+    return nodeStats(await this.#ask('stats', { runs }, timeoutMs));
   }
 
   async* watch({ intervalMs = 0, runs = false, timeoutMs, signal } = {}) {
@@ -129,28 +150,15 @@ export class Client {
     }
   }
 
-  #unary(service, method, message, timeoutMs) {
+  /** begin(metadata, options, callback) makes the call. */
+  #unary(begin, timeoutMs) {
     return new Promise((resolve, reject) => {
-      service[method](message, this.#metadata, callOptions(timeoutMs),
-        (error, reply) => (error ? reject(fromRpc(error)) : resolve(reply)));
+      begin(this.#metadata, callOptions(timeoutMs), (error, reply) => (error ? reject(fromRpc(error)) : resolve(reply)));
     });
   }
 
-  #put(sha256, bytes, timeoutMs) {
-    return new Promise((resolve, reject) => {
-      const call = this.#blobs.put(this.#metadata, callOptions(timeoutMs),
-        (error, reply) => (error ? reject(fromRpc(error)) : resolve(reply)));
-      const send = async () => {
-        let first = { sha256, size: bytes.length };
-        for (let at = 0; at < bytes.length || first; at += PUT_BYTES) {
-          const message = { ...first, data: bytes.subarray(at, at + PUT_BYTES) };
-          await new Promise((sent) => call.write(message, sent));
-          first = null;
-        }
-        call.end();
-      };
-      send().catch(reject);
-    });
+  #ask(method, message, timeoutMs) {
+    return this.#unary((...rest) => this.#node[method](message, ...rest), timeoutMs);
   }
 
   /** The messages of a call, which ends when nobody reads them any more. */

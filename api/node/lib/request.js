@@ -1,6 +1,6 @@
 // From the options of Client.run to an ExecuteRequest. What can be seen here to be wrong is a TypeError or a RangeError.
 
-import { readFileSync } from 'node:fs';
+import { Placement } from './blobs.js';
 import { LIMIT_FIELDS } from './contract.js';
 import { raw } from './text.js';
 
@@ -72,23 +72,23 @@ function choice(table, value, what) {
   return table[value];
 }
 
-/** One SourceFile. A URL is read here and now; {sha256} is a blob (Client.put). */
-function file(path, content, executable) {
+/** One SourceFile. {sha256} is a blob that was put before (Client.put). */
+async function file(path, content, executable, placement) {
   const name = raw(path, 'files');
   const made = { path: name, executable: executable.has(name.toString('latin1')) };
-  if (content instanceof URL) {
-    made.content = readFileSync(content);
-  } else if (content?.sha256 instanceof Uint8Array) {
-    made.sha256 = content.sha256;
-  } else {
-    made.content = raw(content, `files: ${path}`);
+  if (content?.sha256 instanceof Uint8Array) {
+    return { ...made, sha256: content.sha256 };
   }
-  return made;
+  return { ...made, ...await placement.place(content instanceof URL ? content : raw(content, `files: ${path}`)) };
 }
 
-function files(given, executable) {
+async function files(given, executable, placement) {
   const runnable = new Set(list(executable, 'executable').map((name) => name.toString('latin1')));
-  return entries(given).map(([path, content]) => file(path, content, runnable));
+  const found = [];
+  for (const [path, content] of entries(given)) {
+    found.push(await file(path, content, runnable, placement));
+  }
+  return found;
 }
 
 function collected(collect) {
@@ -112,15 +112,16 @@ export function checkOptions(options) {
   }
 }
 
-/** The request that the options describe; see Client.run in index.d.ts. */
-export function build({
+/** {request, blobs}: what the options describe (Client.run in index.d.ts), and what must be on the node before. */
+export async function build({
   runtime = 'python3', argv = null, files: given = {}, entry = '', args = [], env = {}, stdin = '', limits: bounds = {},
   policy = null, collect = true, executable = [], terminal = null, detachGraceMs = 0, class: queue = null, labels = {},
 }) {
-  return {
+  const placement = new Placement();
+  const request = {
     runtime: argv === null ? runtime : '',
     argv: argv === null ? [] : list(argv, 'argv'),
-    files: files(given, executable),
+    files: await files(given, executable, placement),
     entry: raw(entry, 'entry'),
     args: list(args, 'args'),
     env: entries(env).map(([name, value]) => ({ name: raw(name, 'env'), value: raw(value, `env: ${name}`) })),
@@ -133,4 +134,5 @@ export function build({
     class: choice(CLASSES, queue, 'class'),
     labels: entries(labels).map(([key, value]) => ({ key, value })),
   };
+  return { request, blobs: placement.blobs };
 }

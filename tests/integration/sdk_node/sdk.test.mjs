@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -179,6 +180,72 @@ test('a terminal: its size, Ctrl-C, a signal, a polite end', async () => {
     }
   }
   assert.deepEqual([result.verdict, say.length], ['CANCELLED', 0], text);
+});
+
+test('back to a run after a lost connection: every byte once', async () => {
+  const code = "import sys\nfor line in sys.stdin: print(line.strip().upper(), flush=True)\n";
+  const first = await client.interact(code, { detachGraceMs: 60_000 });
+  let runId;
+  let seen = '';
+  await first.write('one\n');
+  for await (const event of first) {
+    runId = event.runId ?? runId;
+    seen += event.type === 'output' ? event.text : '';
+    if (seen.endsWith('\n')) {
+      break; // as if the connection had gone
+    }
+  }
+  assert.equal(seen, 'ONE\n');
+  const again = await client.attach(runId, { stdoutOffset: Buffer.byteLength(seen) });
+  await again.write('two\n');
+  await again.end();
+  const result = await again.result();
+  assert.deepEqual([result.text, result.verdict, result.runId], ['TWO\n', 'EXITED', runId]);
+  // What is over can be heard again, from the beginning, for a while.
+  assert.equal((await all(client.listen(runId))).filter((event) => event.type === 'output').map((e) => e.text).join(''), 'ONE\nTWO\n');
+  assert.equal((await refusal(cloister.Refused, all(client.listen('0'.repeat(32))))).code, 'NOT_FOUND');
+});
+
+test('the newest connection listens', async () => {
+  const first = await client.interact(null, { argv: ['cat'], detachGraceMs: 60_000 });
+  const { runId } = await begun(first[Symbol.asyncIterator]());
+  const second = await client.attach(runId);
+  const lost = refusal(cloister.Superseded, first.result());
+  await begun(second[Symbol.asyncIterator]());
+  assert.equal((await lost).code, 'ABORTED');
+  await second.cancel();
+  assert.equal((await second.result()).verdict, 'CANCELLED');
+});
+
+test('large files travel ahead and once', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'cloister-sdk-node-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [one, two] = [randomBytes(3 << 20), randomBytes(1 << 20)];
+  writeFileSync(join(folder, 'one'), one);
+  const files = { one: pathToFileURL(join(folder, 'one')), two, three: 'small' };
+  const code = "import hashlib\nprint(*[hashlib.sha256(open(f, 'rb').read()).hexdigest()[:8] for f in ('one', 'two', 'three')])\n";
+  const hash = (data) => createHash('sha256').update(data).digest();
+  const expected = `${[one, two, 'small'].map((data) => hash(data).toString('hex').slice(0, 8)).join(' ')}\n`;
+  assert.equal((await client.missing([hash(one)])).length, 1);
+  assert.equal((await run(code, { files })).text, expected);
+  assert.deepEqual(await client.missing([hash(one)]), []);
+  assert.equal((await run(code, { files })).text, expected);
+  assert.deepEqual(await client.put(one), { sha256: hash(one), existed: true });
+  assert.equal((await run(code, { files: { ...files, one: { sha256: hash(one) } } })).text, expected);
+  const error = await refusal(cloister.Refused, run('1', { files: { large: randomBytes((4 << 20) + 1) } }));
+  assert.deepEqual([error.code, error.field], ['INVALID_ARGUMENT', 'size']);
+  const unknown = await refusal(cloister.Refused, run('1', { files: { x: { sha256: hash('never put') } } }));
+  assert.deepEqual([unknown.code, unknown.reason], ['FAILED_PRECONDITION', 'BLOB_MISSING']);
+});
+
+test('over TCP with mutual TLS', async () => {
+  const { TLS_TARGET, TLS_CA: ca, TLS_CERT: cert, TLS_KEY: key } = process.env;
+  const far = new cloister.Client(TLS_TARGET, { ca, cert, key });
+  assert.equal((await far.info()).tenant, 'dns:client.test');
+  assert.equal((await far.run("print('over tcp')", { timeoutMs: 30_000 * SLOW })).text, 'over tcp\n');
+  far.close();
+  assert.throws(() => new cloister.Client(TLS_TARGET, { ca }), TypeError);
+  assert.throws(() => new cloister.Client(undefined, { ca }), TypeError);
 });
 
 test('a bad request names its field', async () => {
