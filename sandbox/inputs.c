@@ -193,7 +193,7 @@ static int open_set(unsigned slot, const char *name, struct err *err)
         return err_set(err, -errno, "open %s: %m", place);
     AUTO_CLOSE int set = (int)syscall(SYS_openat2, view, name, &how, sizeof(how));
     if (set < 0)
-        return err_set(err, -EIO, "the input set is not there: %m");
+        return err_set(err, -EIO, "the input set is not there");
     int fd =
         (int)syscall(SYS_open_tree, set, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     return fd < 0 ? err_set(err, -errno, "take the input set along: %m") : fd;
