@@ -76,8 +76,25 @@ int cg_v1_open(struct group_v1 *group, int dir, uint32_t controllers, struct err
     return 0;
 }
 
-/* Make @name below hierarchy @i and open it; `tasks` under the number that it had before, if any.
- */
+/* `tasks` under the number that it had before, if any. */
+static int open_files(struct group_v1 *group, size_t i, struct err *err)
+{
+    const struct cg_tree_hier *hier = &group->base.tree->hier[i];
+    const char *name = group->base.name;
+    AUTO_CLOSE int dir = openat(hier->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    AUTO_CLOSE int tasks = dir < 0 ? -EBADF : openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+    if (tasks < 0)
+        return err_set(err, -errno, "open %s/%s/tasks: %m", hier->path, name);
+    if (group->join[i] < 0)
+        group->join[i] = take_fd(&tasks);
+    else if (dup3(tasks, group->join[i], O_CLOEXEC) < 0)
+        return err_set(err, -errno, "renew the descriptor of %s/%s/tasks: %m", hier->path, name);
+    if (hier->controllers & CG_MEMORY)
+        group->oom_event = cg_oom_eventfd(dir);
+    return cg_v1_open(group, dir, hier->controllers, err);
+}
+
+/* Make the group's directory below hierarchy @i, and open it. */
 static int open_hierarchy(struct group_v1 *group, size_t i, struct err *err)
 {
     const struct cg_tree_hier *hier = &group->base.tree->hier[i];
@@ -91,17 +108,7 @@ static int open_hierarchy(struct group_v1 *group, size_t i, struct err *err)
     }
     if (made < 0)
         return err_set(err, made, "mkdir %s/%s: %m", hier->path, name);
-    AUTO_CLOSE int dir = openat(hier->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    AUTO_CLOSE int tasks = dir < 0 ? -EBADF : openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
-    if (tasks < 0)
-        return err_set(err, -errno, "open %s/%s/tasks: %m", hier->path, name);
-    if (group->join[i] < 0)
-        group->join[i] = take_fd(&tasks);
-    else if (dup3(tasks, group->join[i], O_CLOEXEC) < 0)
-        return err_set(err, -errno, "renew the descriptor of %s/%s/tasks: %m", hier->path, name);
-    if (hier->controllers & CG_MEMORY)
-        group->oom_event = cg_oom_eventfd(dir);
-    return cg_v1_open(group, dir, hier->controllers, err);
+    return open_files(group, i, err);
 }
 
 static int still_busy(const struct group_v1 *group, struct err *err)
@@ -130,7 +137,9 @@ static int populated(struct cg_group *base)
 
 /*
  * pids.peak of an earlier run would hide this one's, and zombies that nobody has reaped yet would
- * count against its limit: a fresh directory has neither.
+ * count against its limit: a fresh directory has neither. What is open in the old one is closed
+ * before it goes: of a file that is open then, the kernel keeps inode and dentry until memory runs
+ * short, 5 KiB a run. A descriptor to join by keeps its number, and leads nowhere meanwhile.
  */
 static int renew_pids(struct group_v1 *group, uint64_t zombies, struct err *err)
 {
@@ -138,13 +147,27 @@ static int renew_pids(struct group_v1 *group, uint64_t zombies, struct err *err)
     size_t i = 0;
     while (i < tree->n && tree->hier[i].controllers != CG_PIDS)
         i++;
-    if (i == tree->n || (group->file[V1_PIDS_PEAK] < 0 && zombies == 0))
+    if (i == tree->n)
         return zombies ? still_busy(group, err) : 0;
-    if (unlinkat(tree->hier[i].dir, group->base.name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-        return errno == EBUSY ? still_busy(group, err)
-                              : err_set(err, -errno, "renew pids of %s: %m", group->base.name);
+    uint64_t peak = 0;
+    int r = group->file[V1_PIDS_PEAK] < 0
+                ? 0
+                : cg_read_u64(group->file[V1_PIDS_PEAK], "pids.peak", &peak, err);
+    if (r < 0 || (zombies == 0 && peak <= V1_LEAST_PEAK))
+        return r;
+    if (dup3(tree->hier[i].dir, group->join[i], O_CLOEXEC) < 0)
+        return err_set(err, -errno, "let go of pids of %s: %m", group->base.name);
+    group->lost = true;
+    for (int file = 0; file < V1_FILES; file++)
+        if (file_kinds[file].controller == CG_PIDS)
+            group->file[file] = fd_close(group->file[file]);
     group->written.pids = 0;
-    return open_hierarchy(group, i, err);
+    if (unlinkat(tree->hier[i].dir, group->base.name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        r = errno == EBUSY ? still_busy(group, err)
+                           : err_set(err, -errno, "renew pids of %s: %m", group->base.name);
+    int opened = r < 0 ? open_files(group, i, NULL) : open_hierarchy(group, i, err);
+    group->lost = opened < 0;
+    return r < 0 ? r : opened;
 }
 
 /* pids.current is one read, and 0 proves it empty; else it may be zombies only. */
@@ -170,6 +193,8 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
     struct group_v1 *group = (struct group_v1 *)base;
     uint64_t cpu = 0;
     int r = 0;
+    if (group->lost)
+        return err_set(err, -EIO, "group %s has lost its pids", base->name);
     if (group->file[V1_ACCT_USAGE] < 0)
         group->fresh = false;
     else

@@ -24,6 +24,10 @@ enum v1_file {
     V1_FILES
 };
 
+/* A sandbox is two processes at least, its init and its program: a peak of no more hides nobody's.
+ */
+#define V1_LEAST_PEAK 2
+
 struct group_v1 {
     struct cg_group base;
     int join[CG_HIER_MAX]; /* `tasks`, in the order of the tree's hierarchies */
@@ -31,6 +35,7 @@ struct group_v1 {
     int file[V1_FILES];
     int oom_event;            /* eventfd, or -EBADF */
     bool fresh;               /* nothing has run since the counters were reset */
+    bool lost;                /* its pids could not be renewed: unfit for any run */
     struct cg_limits written; /* 0: not known */
     uint64_t prepared_bytes;  /* the run's own limit, before any raise */
     struct {

@@ -70,6 +70,8 @@ int cg_v1_reset(struct group_v1 *group, struct err *err)
         r = get(group, V1_PIDS_PEAK, &group->since.pids_peak, err);
     if (r < 0)
         return r;
+    if (group->since.pids_peak <= V1_LEAST_PEAK)
+        group->since.pids_peak = 0; /* this run will have as many */
     drain_own_events(group);
     group->own_oom_events = 0;
     group->since.tree_oom_events = cg_tree_oom_events(group->base.tree);
