@@ -74,6 +74,8 @@ class Service:
                                 # One tenant holds everything in many tests; the defaults are tried in test_queue.py.
                                 "running_per_tenant": 10000, "slots_per_tenant": 10000, "drain": "5s",
                                 "metrics": "127.0.0.1:0"}}
+        if os.environ.get("CLOISTER_EXECSVC"):  # of another build: under a sanitizer that the spawner can't have
+            sections["spawner"]["execsvc"] = os.environ["CLOISTER_EXECSVC"]
         for section, values in (settings or {}).items():
             sections.setdefault(section, {}).update(values)
         lines = []
