@@ -161,11 +161,10 @@ static int make_room_for_bytes(struct keep_table *table, const struct keep_tenan
 
 /* ---- entries ---- */
 
-static void count_run(struct keep_table *table, struct keep_tenant *t, bool more)
+static void uncount_run(struct keep_table *table, struct keep_tenant *t)
 {
-    t->counts.runs += more ? 1 : UINT64_MAX;
-    table->counts.runs += more ? 1 : UINT64_MAX;
-    if (t->counts.runs == 0)
+    table->counts.runs--;
+    if (--t->counts.runs == 0)
         tenant_forget(table, t);
 }
 
@@ -174,10 +173,11 @@ int keep_add(struct keep_table *table, struct keep_entry *entry, const char *id,
     struct keep_tenant *t = tenant_get(table, tenant);
     if (!t)
         return -ENOMEM;
-    count_run(table, t, true);
+    t->counts.runs++;
+    table->counts.runs++;
     int r = make_room_for_run(table, t);
     if (r != 0) {
-        count_run(table, t, false);
+        uncount_run(table, t);
         return r;
     }
     *entry = (struct keep_entry){.id = id, .tenant = t, .prev = t->last};
@@ -203,7 +203,7 @@ void keep_remove(struct keep_table *table, struct keep_entry *entry)
     t->counts.bytes -= entry->bytes;
     table->counts.bytes -= entry->bytes;
     *entry = (struct keep_entry){0};
-    count_run(table, t, false);
+    uncount_run(table, t);
 }
 
 struct keep_entry *keep_find(const struct keep_table *table, const char *id, const char *tenant)
