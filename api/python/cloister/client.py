@@ -7,20 +7,21 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import grpc
 
 from . import blobs, events, node
 from . import request as requests
 from ._pb import exec_pb as pb
-from .errors import Refused, ServiceFailed, from_rpc
+from .errors import Refused, ServiceFailed, Unavailable, from_rpc
 from .events import Event, File, Output, Result
-from .request import Collect, Content, Text
+from .request import Collect, Content, Grace, Text
 
 DEFAULT_TARGET = "unix:///run/cloister/execsvc.sock"
 _PREFIX = "/cloister.exec.v1."
 _UNARY_TIMEOUT_S = 10.0
+_AGAIN_S = 0.3
 
 
 def _address(target: Optional[str]) -> str:
@@ -29,7 +30,8 @@ def _address(target: Optional[str]) -> str:
 
 
 def _channel(target: str, ca: Optional[str], cert: Optional[str], key: Optional[str]) -> grpc.Channel:
-    options = [("grpc.max_receive_message_length", 64 << 20)]
+    # Without probing, a receive window stays small: what was sent and not read is less than the service keeps.
+    options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.http2.bdp_probe", 0)]
     if target.startswith("unix:"):
         if ca or cert or key:
             raise ValueError("ca, cert, key: a unix socket takes none of them")
@@ -61,6 +63,8 @@ class Client:
         self._channel = _channel(self.target, ca, cert, key)
         self._execute = self._channel.unary_stream(
             _PREFIX + "Execution/Execute", pb.ExecuteRequest.SerializeToString, pb.ExecuteEvent.FromString)
+        self._attach = self._channel.unary_stream(
+            _PREFIX + "Execution/Attach", pb.AttachRequest.SerializeToString, pb.ExecuteEvent.FromString)
         self._info = self._channel.unary_unary(
             _PREFIX + "Node/Info", pb.NodeInfoRequest.SerializeToString, pb.NodeInfo.FromString)
         self._runtimes = self._channel.unary_unary(
@@ -75,14 +79,15 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection, and with it every run that is still under way."""
+        """Ends the connection, and with it every run that is still under way and has no `detach_grace`."""
         self._channel.close()
 
     def run(self, source: Optional[Text] = None, *, runtime: str = "python3", argv: Optional[Iterable[Text]] = None,
             files: Optional[Mapping[Text, Content]] = None, entry: Text = "", args: Iterable[Text] = (),
             env: Optional[Mapping[str, Text]] = None, stdin: Text = b"",
             limits: Optional[Mapping[str, Union[str, int]]] = None, policy: Optional[str] = None,
-            collect: Collect = True, executable: Iterable[Text] = (), timeout: Optional[float] = None) -> Result:
+            collect: Collect = True, executable: Iterable[Text] = (), detach_grace: Grace = None,
+            timeout: Optional[float] = None) -> Result:
         """Runs a program to its end and returns what became of it, whatever that is.
 
         source: the program; it becomes the file "main" with the runtime's extension, and the entry.
@@ -94,46 +99,60 @@ class Client:
         limits: {"memory": "64M", "cpu": "2s", "processes": 20 ...}; a plain number is bytes, ms or a count.
         policy: "no-subprocess", "subprocess" or None, the runtime's own.
         collect: bring back new and changed files: True all, False none, or a list of shell patterns.
+        detach_grace: how long the run goes on without us, in seconds or as "10m"; its result is kept for as long again.
+            A lost connection is then made again, and `attach` comes back to the run after anything else.
         timeout: seconds for all of it, waiting in the queue too; None: the limits alone end it.
 
         Raises ValueError for what can be seen here to be wrong, and CloisterError when there was no run.
         """
         request, large = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry,
                                        args=args, env=env or {}, stdin=stdin, limits=limits or {}, policy=policy,
-                                       collect=collect, executable=executable)
-        written = {"stdout": bytearray(), "stderr": bytearray()}
-        outputs: Dict[str, bytes] = {}
-        result: Optional[Result] = None
-        try:
-            for event in self._events(request, large, timeout):
-                if isinstance(event, Output):
-                    written[event.stream] += event.data
-                elif isinstance(event, File):
-                    outputs[event.path] = event.data
-                elif isinstance(event, Result):
-                    result = replace(event, stdout=bytes(written["stdout"]), stderr=bytes(written["stderr"]),
-                                     outputs=outputs)
-        except ServiceFailed as error:
-            error.result = result
-            raise
-        if result is None:
-            raise ServiceFailed("the call ended without a Result")
-        return result
+                                       collect=collect, executable=executable, detach_grace=detach_grace)
+        return _result(self._events(request, large, timeout))
 
     def stream(self, source: Optional[Text] = None, *, runtime: str = "python3", argv: Optional[Iterable[Text]] = None,
                files: Optional[Mapping[Text, Content]] = None, entry: Text = "", args: Iterable[Text] = (),
                env: Optional[Mapping[str, Text]] = None, stdin: Text = b"",
                limits: Optional[Mapping[str, Union[str, int]]] = None, policy: Optional[str] = None,
-               collect: Collect = True, executable: Iterable[Text] = (),
+               collect: Collect = True, executable: Iterable[Text] = (), detach_grace: Grace = None,
                timeout: Optional[float] = None) -> Iterator[Event]:
         """The same as it happens: Queued, Started, Output, Notice and File events, and a Result as the last.
 
-        The run begins with the first event that is asked for. Leaving the loop early (closing the iterator) ends it.
+        The run begins with the first event that is asked for. Leaving the loop early (closing the iterator) ends it,
+        unless it has a detach_grace.
         """
         request, large = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry,
                                        args=args, env=env or {}, stdin=stdin, limits=limits or {}, policy=policy,
-                                       collect=collect, executable=executable)
+                                       collect=collect, executable=executable, detach_grace=detach_grace)
         return self._events(request, large, timeout)
+
+    def start(self, source: Optional[Text] = None, *, detach_grace: Grace = "10m", **arguments) -> str:
+        """Begins a run with the arguments of `run` and leaves it to itself. Returns its id, for `attach`."""
+        stream = self.stream(source, detach_grace=detach_grace, **arguments)
+        try:
+            first = next(stream)
+        finally:
+            stream.close()
+        assert isinstance(first, events.Queued)  # the contract: with a grace it is the first event in any case
+        return first.run_id
+
+    def attach(self, run_id: str, *, stdout_offset: int = 0, stderr_offset: int = 0, files_done: int = 0,
+               timeout: Optional[float] = None) -> Result:
+        """Comes back to a run that was begun with a detach_grace, and returns what became of it, as `run` does.
+
+        stdout_offset, stderr_offset: so many bytes are here already. files_done: so many files. What is left out is
+        not in the Result either. Of output that nobody was there to hear, the last 256 KiB are kept.
+        Whoever listened to the run before is sent away. Refused (code "NOT_FOUND"): no such run of yours.
+        """
+        return _result(self.attach_stream(run_id, stdout_offset=stdout_offset, stderr_offset=stderr_offset,
+                                          files_done=files_done, timeout=timeout))
+
+    def attach_stream(self, run_id: str, *, stdout_offset: int = 0, stderr_offset: int = 0, files_done: int = 0,
+                      timeout: Optional[float] = None) -> Iterator[Event]:
+        """The same as it happens."""
+        place = pb.AttachRequest(run_id=run_id, stdout_offset=stdout_offset, stderr_offset=stderr_offset,
+                                 files_done=files_done)
+        return self._follow(lambda left: self._attach(place, timeout=left, metadata=self._metadata), place, 0.0, timeout)
 
     def runtimes(self, timeout: Optional[float] = _UNARY_TIMEOUT_S) -> List[node.Runtime]:
         """What the node can run."""
@@ -173,29 +192,78 @@ class Client:
             if large:
                 self._blobs.ensure(large, _left(end))
             try:
-                yield from self._once(request, _left(end))
+                yield from self._follow(
+                    lambda left: self._execute(request, timeout=left, metadata=self._metadata), pb.AttachRequest(),
+                    request.detach_grace_ms / 1000, _left(end))
                 return
             except Refused as error:
                 if last or error.reason != "BLOB_MISSING":  # one that had to make room since; nothing has run
                     raise
 
-    def _once(self, request: pb.ExecuteRequest, timeout: Optional[float]) -> Iterator[Event]:
-        call = self._execute(request, timeout=timeout, metadata=self._metadata)
-        pieces = bytearray()
-        try:
-            for message in call:
-                kind = message.WhichOneof("event")
-                if kind == "file":
-                    pieces += message.file.data
-                    if message.file.last:
-                        yield _file(message.file, bytes(pieces))
-                        pieces.clear()
-                elif kind in _EVENTS:
-                    yield _EVENTS[kind](getattr(message, kind))
-        except grpc.RpcError as error:
-            raise from_rpc(error) from error
-        finally:
-            call.cancel()
+    def _follow(self, begin: Callable[[Optional[float]], grpc.Call], place: pb.AttachRequest, grace: float,
+                timeout: Optional[float]) -> Iterator[Event]:
+        """The events of a call, and of those that take its place when the connection is lost. `place`: where we are."""
+        end = None if timeout is None else time.monotonic() + timeout
+        call, give_up = begin(timeout), None
+        while True:
+            try:
+                for event in _read(call, place):
+                    give_up = None
+                    yield event
+                return
+            except grpc.RpcError as error:
+                failed = from_rpc(error)
+                lost = isinstance(failed, Unavailable) and not failed.reason  # not the service's own word
+                give_up = give_up or time.monotonic() + grace
+                if not lost or not place.run_id or time.monotonic() >= give_up:
+                    raise failed from error
+            finally:
+                call.cancel()
+            time.sleep(_AGAIN_S)
+            call = self._attach(place, timeout=_left(end), metadata=self._metadata)
+
+
+def _read(call, place: pb.AttachRequest) -> Iterator[Event]:
+    pieces = bytearray()
+    for message in call:
+        kind = message.WhichOneof("event")
+        if kind == "file":
+            pieces += message.file.data
+            if message.file.last:
+                place.files_done += 1
+                yield _file(message.file, bytes(pieces))
+                pieces.clear()
+        elif kind in _EVENTS:
+            value = getattr(message, kind)
+            if kind in ("queued", "started"):
+                place.run_id = value.run_id
+            elif kind == "output" and value.stream == pb.STREAM_STDOUT:
+                place.stdout_offset = value.offset + len(value.data)
+            elif kind == "output":
+                place.stderr_offset = value.offset + len(value.data)
+            yield _EVENTS[kind](value)
+
+
+def _result(stream: Iterator[Event]) -> Result:
+    """A whole stream as its Result, with what was written and collected in it."""
+    written = {"stdout": bytearray(), "stderr": bytearray()}
+    outputs: Dict[str, bytes] = {}
+    result: Optional[Result] = None
+    try:
+        for event in stream:
+            if isinstance(event, Output):
+                written[event.stream] += event.data
+            elif isinstance(event, File):
+                outputs[event.path] = event.data
+            elif isinstance(event, Result):
+                result = replace(event, stdout=bytes(written["stdout"]), stderr=bytes(written["stderr"]),
+                                 outputs=outputs)
+    except ServiceFailed as error:
+        error.result = result
+        raise
+    if result is None:
+        raise ServiceFailed("the call ended without a Result")
+    return result
 
 
 def _left(end: Optional[float]) -> Optional[float]:

@@ -11,7 +11,9 @@ from ._pb import exec_pb as pb
 
 @dataclass(frozen=True)
 class Queued:
-    """All permits are taken: the run waits. `position` 1 is the next; `expected_wait_ms` 0: no estimate yet."""
+    """All permits are taken: the run waits. `position` 1 is the next; `expected_wait_ms` 0: no estimate yet.
+
+    Of a run with a detach_grace it is the first event in any case; `position` 0: it does not wait."""
     run_id: str
     position: int
     expected_wait_ms: int
@@ -30,7 +32,7 @@ class Started:
 @dataclass(frozen=True)
 class Output:
     """Bytes that the program wrote. `stream` is "stdout" or "stderr"; `offset` counts all that it wrote there, so a
-    jump means that the middle was dropped by the output limit."""
+    jump means that the middle was dropped by the output limit, or was written while nobody listened and too long ago."""
     stream: str
     offset: int
     data: bytes

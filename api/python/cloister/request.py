@@ -12,6 +12,7 @@ from ._pb import exec_pb as pb
 Text = Union[str, bytes]
 Content = Union[str, bytes, "os.PathLike[str]"]
 Collect = Union[bool, Iterable[Text]]
+Grace = Union[None, str, int, float]
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _TIMES = {"ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -54,6 +55,16 @@ def limit_value(name: str, value: Union[str, int]) -> int:
     return int(match.group(1)) * scales[match.group(2)]
 
 
+def grace_ms(value: Grace) -> int:
+    """"10m", "90s" or a number of seconds, in ms; None: 0."""
+    match = re.fullmatch(r"([0-9]+)([a-z]+)", value) if isinstance(value, str) else None
+    if match and match.group(2) in _TIMES:
+        return int(match.group(1)) * _TIMES[match.group(2)]
+    if value is None or isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1 << 20:
+        return int((value or 0) * 1000)
+    raise ValueError(f"detach_grace: {value!r} is neither a number of seconds nor a time such as '10m'")
+
+
 def _add_files(request: pb.ExecuteRequest, files: Mapping[Text, Content], executable: Iterable[Text]) -> blobs.Blobs:
     """Inline as far as a request has room, in their order; the rest by hash. Returns what those stand for."""
     runnable = {raw(path) for path in executable}
@@ -71,8 +82,8 @@ def _add_files(request: pb.ExecuteRequest, files: Mapping[Text, Content], execut
 
 def build(*, runtime: str, argv: Optional[Iterable[Text]], files: Mapping[Text, Content], entry: Text,
           args: Iterable[Text], env: Mapping[str, Text], stdin: Text, limits: Mapping[str, Union[str, int]],
-          policy: Optional[str], collect: Collect,
-          executable: Iterable[Text]) -> Tuple[pb.ExecuteRequest, blobs.Blobs]:
+          policy: Optional[str], collect: Collect, executable: Iterable[Text],
+          detach_grace: Grace) -> Tuple[pb.ExecuteRequest, blobs.Blobs]:
     """The request that the arguments describe (see Client.run), and the files that have to be put before."""
     if policy not in _POLICIES:
         raise ValueError(f"policy: {policy!r} is not None, 'subprocess' or 'no-subprocess'")
@@ -82,6 +93,7 @@ def build(*, runtime: str, argv: Optional[Iterable[Text]], files: Mapping[Text, 
     request = pb.ExecuteRequest(
         runtime="" if argv is not None else runtime, argv=[raw(a) for a in argv or ()], entry=raw(entry),
         args=[raw(a) for a in args], stdin_data=raw(stdin))
+    request.detach_grace_ms = grace_ms(detach_grace)
     large = _add_files(request, files, executable)
     for name, value in env.items():
         request.env.add(name=raw(name), value=raw(value))

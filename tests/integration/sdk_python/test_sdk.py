@@ -13,6 +13,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 from service import SLOW, SOURCE, Service, need_root, wait_for  # noqa: E402
+from cut import Cut  # noqa: E402
 from tls import Certs  # noqa: E402
 
 PACKAGE = SOURCE / "api" / "python"
@@ -142,6 +143,64 @@ class SdkTest(unittest.TestCase):
             self.assertEqual(self.run_it(self.LARGE, files=files).text, said)
         self.assertEqual(calls, [2, 2])
 
+    def test_a_run_is_left_and_its_result_fetched_by_another(self):
+        run_id = self.client.start("print('early', flush=True); import time; time.sleep(1); open('f', 'w').write('x'); print('late')")
+        other = cloister.Client(str(self.service.socket))
+        self.addCleanup(other.close)
+        for _ in range(2):
+            result = other.attach(run_id, timeout=30 * SLOW)
+            self.assertEqual((result.run_id, result.verdict, result.text), (run_id, "EXITED", "early\nlate\n"))
+            self.assertEqual(result.outputs, {"f": b"x"})
+        result = other.attach(run_id, stdout_offset=6, files_done=1)
+        self.assertEqual((result.text, result.outputs), ("late\n", {}))
+        with self.assertRaises(cloister.Refused) as caught:
+            other.attach("0" * 32)
+        self.assertEqual((caught.exception.code, caught.exception.reason), ("NOT_FOUND", "NO_SUCH_RUN"))
+
+    def test_a_stream_that_is_left_goes_on_for_its_grace(self):
+        code = "import time\nfor i in range(20): print(i, flush=True); time.sleep(0.1)"
+        stream = self.client.stream(code, detach_grace=30, timeout=30 * SLOW)
+        seen = []
+        for event in stream:
+            if isinstance(event, cloister.Queued):
+                run_id = event.run_id
+            if isinstance(event, cloister.Output):
+                seen.append(event)
+                if b"3" in event.data:
+                    break
+        stream.close()
+        have = seen[-1].offset + len(seen[-1].data)
+        rest = list(self.client.attach_stream(run_id, stdout_offset=have, timeout=30 * SLOW))
+        self.assertIsInstance(rest[0], cloister.Started)
+        text = b"".join(e.data for e in [*seen, *rest] if isinstance(e, cloister.Output))
+        self.assertEqual(text, b"".join(b"%d\n" % i for i in range(20)))
+        gone = self.client.start("import time; time.sleep(60)", detach_grace="300ms")
+        wait_for(lambda: [e for e in self.service.events("run.expired") if e["run_id"] == gone], what="the end of its grace")
+
+    def test_a_lost_connection_is_made_again(self):
+        with tempfile.TemporaryDirectory(prefix="cloister-cut-") as directory:
+            cut = Cut(Path(directory), self.service.socket)
+            client = cloister.Client(str(cut.path))
+            self.addCleanup(client.close)
+            self.addCleanup(cut.close)
+            code = ("import time\nfor i in range(20): print('%05d' % i * 1000, flush=True); time.sleep(0.1)\n"
+                    "open('f', 'w').write('x' * 100000)")
+            text, cuts = b"", 0
+            for event in client.stream(code, detach_grace="1m", timeout=60 * SLOW):
+                if isinstance(event, cloister.Output):
+                    self.assertEqual(event.offset, len(text))
+                    text += event.data
+                if cuts < 2 and len(text) > (cuts + 1) * 20000:
+                    cut.cut()
+                    cuts += 1
+            self.assertIsInstance(event, cloister.Result)
+            self.assertEqual((cuts, text), (2, b"".join(b"%05d" % i * 1000 + b"\n" for i in range(20))))
+            cut.cut()
+            with self.assertRaises(cloister.Unavailable):  # without a grace
+                for event in client.stream("print(1, flush=True); import time; time.sleep(60)", timeout=30 * SLOW):
+                    if isinstance(event, cloister.Output):
+                        cut.cut()
+
     def test_a_bad_request_names_its_field(self):
         error = self.refusal(cloister.Refused, files={"../x.py": "1"})
         self.assertEqual((error.code, error.field), ("INVALID_ARGUMENT", "files[0].path"))
@@ -153,6 +212,12 @@ class SdkTest(unittest.TestCase):
         for wrong in ({"limits": {"memory": "64X"}}, {"limits": {"ram": "1M"}}, {"limits": {"cpu": "0s"}},
                       {"policy": "none"}, {"args": "abc"}, {"entry": "x.py"}, {"files": {"main.py": ""}}):
             self.refusal(ValueError, "1", **wrong)
+
+    def test_a_grace_that_is_none(self):
+        for grace in ("soon", "10", -1, True, "1h30m"):
+            with self.assertRaisesRegex(ValueError, "detach_grace"):
+                self.client.run("", detach_grace=grace)
+        self.assertEqual(self.refusal(cloister.Refused, "", detach_grace="11m").field, "detach_grace_ms")
 
     def test_a_full_queue_says_when_to_come_back(self):
         first = self.client.stream("import time; time.sleep(60)")
