@@ -2,7 +2,9 @@
 
 import base64
 import os
+import shutil
 import sys
+import tempfile
 import threading
 
 import grpc
@@ -71,11 +73,13 @@ def as_json(run):
 class GrpcExecute:
     """A service of our own, started for the test; close() fails when anything of it is left."""
 
+    text = ""
+
     def __init__(self, build, probe):
         os.environ["CLOISTER_BUILD"] = build
         sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
         import service
-        self.service = service.Service(env={"CLOISTER_PROBE_SECRET": "the service's own"}).__enter__()
+        self.service = service.Service(text=self.text, env={"CLOISTER_PROBE_SECRET": "the service's own"}).__enter__()
         self.client = self.service.client(timeout=60)
         with open(probe, "rb") as f:
             self.probe = f.read()
@@ -94,3 +98,27 @@ class GrpcExecute:
 
     def begin(self, words):
         return Running(self.client.execute(self.client.request(**self.request(words, {}, False))))
+
+
+class Rootfs(GrpcExecute):
+    """The same in the tree of a runtime that has a root and a mount of its own; some files of the host's are in both."""
+
+    def __init__(self, build, probe):
+        self.place = tempfile.mkdtemp(prefix="cloister-rootfs-%d-" % os.getpid())
+        for name in ("root/bin", "root/etc", "root/usr/bin", "more"):
+            os.makedirs(os.path.join(self.place, name))
+        for name in ("root/bin/busybox", "root/usr/bin/env", "more/busybox"):
+            shutil.copy("/bin/busybox", os.path.join(self.place, name))
+        os.symlink("busybox", os.path.join(self.place, "root/bin/sh"))
+        os.chmod(self.place, 0o755)
+        self.text = ('[runtime "probe"]\nrootfs = %s/root\nmount.more = %s/more:/opt/more\n'
+                     'command = /workspace/probe {args}\n' % (self.place, self.place))
+        super().__init__(build, probe)
+
+    def close(self):
+        super().close()
+        shutil.rmtree(self.place)
+
+    def request(self, words, limits, collect):
+        request = super().request(words, limits, collect)
+        return {**request, "runtime": "probe", "argv": [], "args": words}
