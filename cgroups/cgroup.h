@@ -49,8 +49,11 @@ enum cg_controller {
     CG_SWAP = 1 << 5,    /* the memory limit includes swap; missing: swap accounting is off */
 };
 
-/** cg_host_new() - discover; -ENOENT when there are no cgroups at all. */
+/** cg_host_new() - discover, by libcgroup; -ENOENT when there are no cgroups at all. */
 int cg_host_new(struct cg_host **ret, struct err *err);
+/** cg_host_read() - the same from /proc/self/mountinfo alone, which takes a tenth of the time: for
+ * a command that lives for one run (docs/adr/0014). The tests hold the two against each other. */
+int cg_host_read(struct cg_host **ret, struct err *err);
 struct cg_host *cg_host_free(struct cg_host *host);
 enum cg_version cg_host_version(const struct cg_host *host);
 const char *cg_version_name(enum cg_version version);     /* "v1" "hybrid" "v2" */
@@ -133,6 +136,12 @@ struct cg_limits {
 /** cg_group_new() - @name is one path component; makes it in every controller, opens its files. */
 int cg_group_new(struct cg_tree *tree, const char *name, struct cg_group **ret, struct err *err);
 /**
+ * cg_group_alone() - v1: a group without a parent group of ours, for a run that is alone
+ * Made as the caller, who also removes it: cg_group_free(), then cg_tree_free().
+ */
+int cg_group_alone(struct cg_host *host, const char *name, struct cg_tree **ret_tree,
+                   struct cg_group **ret, struct err *err);
+/**
  * cg_group_prepare() - limits in, counters at zero, empty. v2: a fresh leaf.
  *
  * Cheap when nothing has run in the group since the last prepare: only limits that differ are
@@ -178,6 +187,12 @@ int cg_group_cpu_us(struct cg_group *group, uint64_t *ret_us, struct err *err);
 int cg_group_kill(struct cg_group *group, struct err *err);
 /** cg_group_populated() - 1, 0 or a negative errno. Zombies do not count. */
 int cg_group_populated(struct cg_group *group);
+/**
+ * cg_group_places() - where it is, for whoever removes it without this library: rmdir of the name
+ * in each of the directories, which are borrowed. @ret has room for CG_PLACES_MAX.
+ */
+#define CG_PLACES_MAX 6
+size_t cg_group_places(const struct cg_group *group, int ret[CG_PLACES_MAX], const char **ret_name);
 /**
  * cg_group_free() - remove its directories (retrying -EBUSY for a moment) and close
  *

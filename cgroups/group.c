@@ -73,6 +73,16 @@ int cg_group_populated(struct cg_group *group)
     return group->ops->populated(group);
 }
 
+_Static_assert(CG_PLACES_MAX >= CG_HIER_MAX, "a place in each hierarchy");
+
+size_t cg_group_places(const struct cg_group *group, int ret[CG_PLACES_MAX], const char **ret_name)
+{
+    for (size_t i = 0; i < group->tree->n; i++)
+        ret[i] = group->tree->hier[i].dir;
+    *ret_name = group->name;
+    return group->tree->n;
+}
+
 struct cg_group *cg_group_free(struct cg_group *group)
 {
     if (group)

@@ -100,6 +100,7 @@ static int open_hierarchy(struct group_v1 *group, size_t i, struct err *err)
     const struct cg_tree_hier *hier = &group->base.tree->hier[i];
     const char *name = group->base.name;
     int made = mkdirat(hier->dir, name, 0755) == 0 ? 0 : -errno;
+    group->fresh &= made == 0;
     if (made == -EEXIST) { /* of a process that was here before us */
         int r = cg_sweep(hier->dir, name, err);
         if (r < 0)
@@ -290,6 +291,7 @@ int cg_group_new_v1(struct cg_tree *tree, const char *name, struct cg_group **re
     group->base.tree = tree;
     memcpy(group->base.name, name, strlen(name) + 1);
     group->oom_event = -EBADF;
+    group->fresh = true; /* what has just been made has counted nothing */
     for (int i = 0; i < V1_FILES; i++)
         group->file[i] = -EBADF;
     for (size_t i = 0; i < CG_HIER_MAX; i++)

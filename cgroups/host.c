@@ -1,6 +1,6 @@
 /*
- * Discovery. libcgroup says which controller is mounted where; a mount is v2 when statfs says so
- * (libcgroup 2.0 has no call for it). /proc/self/cgroup and mountinfo say where we stand ourselves.
+ * Discovery. libcgroup (host_libcgroup.c), or mountinfo alone, says which controller is mounted
+ * where. /proc/self/cgroup and mountinfo say where we stand ourselves.
  *
  * Trees are made in the top directory of a mount, unless our own group was given to us:
  *   - systemd marks a unit with Delegate=yes by the xattr user.delegate or trusted.delegate; on v1
@@ -11,34 +11,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libcgroup.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "cgroups/files.h"
 
 #define PROC_MAX (1u << 20)
 
-/* The two files of /proc that say where this process stands. */
-struct self {
-    char *cgroup, *mounts;
-    size_t cgroup_len, mounts_len;
-};
-
-static void self_done(struct self *self)
+static void self_done(struct cg_self *self)
 {
     free(self->cgroup);
     free(self->mounts);
 }
 
-static int self_read(struct self *self, struct err *err)
+static int self_read(struct cg_self *self, struct err *err)
 {
     ssize_t n = file_read_text("/proc/self/cgroup", PROC_MAX, &self->cgroup, err);
     if (n < 0)
@@ -51,14 +43,8 @@ static int self_read(struct self *self, struct err *err)
     return 0;
 }
 
-static bool is_v2(const char *path)
-{
-    struct statfs fs;
-    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
-}
-
 /* Fails only when there is no room left, which would need more hierarchies than controllers. */
-static void add_controller(struct cg_host *host, uint32_t bit, const char *mount)
+void cg_host_add(struct cg_host *host, uint32_t controllers, const char *mount, bool v2)
 {
     struct cg_hierarchy *hier = NULL;
     for (size_t i = 0; i < host->n && !hier; i++)
@@ -68,37 +54,38 @@ static void add_controller(struct cg_host *host, uint32_t bit, const char *mount
         if (host->n == CG_HIER_MAX || strlen(mount) >= CG_PATH_MAX || strchr(mount, ' '))
             return;
         hier = &host->hier[host->n++];
-        *hier = (struct cg_hierarchy){.v2 = is_v2(mount)};
+        *hier = (struct cg_hierarchy){.v2 = v2};
         memcpy(hier->mount, mount, strlen(mount) + 1);
     }
-    hier->controllers |= bit;
+    hier->controllers |= controllers;
 }
 
-/* Every controller of ours that is mounted, by libcgroup's table. */
-static int discover(struct cg_host *host, struct err *err)
+/* Every controller of ours that is mounted: on v1 the mount's options name them, on v2 a file. */
+static int discover(struct cg_host *host, const struct cg_self *self, struct err *err)
 {
-    int r = cgroup_init();
-    if (r == ECGROUPNOTMOUNTED)
-        return err_set(err, -ENOENT, "no cgroups are mounted here");
-    if (r != 0)
-        return err_set(err, -EIO, "libcgroup: cgroup_init: %s", cgroup_strerror(r));
-    void *walk = NULL;
-    AUTO_FREE struct cgroup_mount_point *point = calloc(1, sizeof(*point));
-    if (!point)
-        return err_set(err, -ENOMEM, "libcgroup: %m");
-    for (r = cgroup_get_controller_begin(&walk, point); r == 0;
-         r = cgroup_get_controller_next(&walk, point)) {
-        uint32_t bit = cg_controller_bit(point->name, strlen(point->name));
-        if (bit)
-            add_controller(host, bit, point->path);
+    const char *at = self->mounts, *end = self->mounts + self->mounts_len;
+    struct cg_mounted found;
+    bool any = false;
+    while (cg_parse_mounted(&at, end, &found)) {
+        any = true;
+        uint32_t controllers = found.controllers;
+        if (found.v2) {
+            AUTO_CLOSE int dir = open(found.point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            char text[CG_FILE_MAX];
+            ssize_t len = dir < 0 ? -ENOENT : cg_read_at(dir, "cgroup.controllers", text);
+            controllers = len < 0 ? 0 : cg_parse_controllers(text, (size_t)len, ' ');
+        }
+        for (size_t i = 0; i < host->n; i++) /* the first mount of a controller counts */
+            controllers &= ~host->hier[i].controllers;
+        if (controllers)
+            cg_host_add(host, controllers, found.point, found.v2);
     }
-    cgroup_get_controller_end(&walk);
-    return r == ECGEOF ? 0 : err_set(err, -EIO, "libcgroup: controllers: %s", cgroup_strerror(r));
+    return any ? 0 : err_set(err, -ENOENT, "no cgroups are mounted here");
 }
 
 /* One interface at a time: v1 when memory or pids are there, else v2. What is left over is not
  * used. */
-static void choose_version(struct cg_host *host, const struct self *self)
+static void choose_version(struct cg_host *host, const struct cg_self *self)
 {
     uint32_t v1 = 0;
     for (size_t i = 0; i < host->n; i++)
@@ -113,7 +100,7 @@ static void choose_version(struct cg_host *host, const struct self *self)
             host->hier[kept++] = host->hier[i];
     host->n = kept;
     if (!use_v1 && has_v2 && kept == 0) {
-        add_controller(host, CG_CPUACCT, mount.point);
+        cg_host_add(host, CG_CPUACCT, mount.point, true);
         kept = host->n;
     }
     if (!use_v1 && kept == 1)
@@ -144,7 +131,7 @@ static bool marked_delegated(const char *dir)
 }
 
 /* Where our own group of @controller can be seen under @mount; false: at its top, or nowhere. */
-static bool own_directory(const struct self *self, const char *controller,
+static bool own_directory(const struct cg_self *self, const char *controller,
                           const struct cg_mount *mount, char ret[CG_PATH_MAX])
 {
     char own[CG_PATH_MAX];
@@ -164,7 +151,7 @@ static bool own_directory(const struct self *self, const char *controller,
 }
 
 /* v1: systemd's mark on the group of the same path in its own hierarchy. */
-static bool systemd_delegated(const struct self *self, const char *own, const char *mount_point)
+static bool systemd_delegated(const struct cg_self *self, const char *own, const char *mount_point)
 {
     struct cg_mount mount;
     char named[CG_PATH_MAX];
@@ -176,7 +163,7 @@ static bool systemd_delegated(const struct self *self, const char *own, const ch
 }
 
 /* Return: whether trees can be made in this hierarchy at all. */
-static bool choose_base(struct cg_hierarchy *hier, const struct self *self)
+static bool choose_base(struct cg_hierarchy *hier, const struct cg_self *self)
 {
     struct cg_mount mount;
     char own[CG_PATH_MAX], name[64];
@@ -198,7 +185,7 @@ static bool choose_base(struct cg_hierarchy *hier, const struct self *self)
     return true;
 }
 
-static void drop_unusable(struct cg_host *host, const struct self *self)
+static void drop_unusable(struct cg_host *host, const struct cg_self *self)
 {
     size_t kept = 0;
     host->controllers = 0;
@@ -226,16 +213,16 @@ static void freezer_first(struct cg_host *host)
     }
 }
 
-int cg_host_new(struct cg_host **ret, struct err *err)
+int cg_host_build(cg_discover_fn *how, struct cg_host **ret, struct err *err)
 {
-    CLEANUP(self_done) struct self self = {0};
+    CLEANUP(self_done) struct cg_self self = {0};
     int r = self_read(&self, err);
     if (r < 0)
         return r;
     AUTO_FREE struct cg_host *host = calloc(1, sizeof(*host));
     if (!host)
         return err_set(err, -ENOMEM, "cgroups: %m");
-    r = discover(host, err);
+    r = how(host, &self, err);
     if (r < 0)
         return r;
     choose_version(host, &self);
@@ -243,6 +230,11 @@ int cg_host_new(struct cg_host **ret, struct err *err)
     freezer_first(host);
     *ret = take_ptr(host);
     return 0;
+}
+
+int cg_host_read(struct cg_host **ret, struct err *err)
+{
+    return cg_host_build(discover, ret, err);
 }
 
 struct cg_host *cg_host_free(struct cg_host *host)

@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CG_NAME_MAX 64 /* a tree's or a group's name */
-#define CG_PATH_MAX 4096
+#define CG_NAME_MAX 64   /* a tree's or a group's name */
+#define CG_PATH_MAX 1024 /* a tree has to be described in as much (node.h) */
 #define CG_HIER_MAX 6
 
 /** "4096", "4096\n"; "max" and "-1" (v1: no limit) are UINT64_MAX. Overflow is false. */
@@ -47,6 +47,15 @@ struct cg_mount {
  */
 bool cg_parse_mount(const char *text, size_t len, const char *fstype, const char *point,
                     const char *option, struct cg_mount *ret);
+
+struct cg_mounted {
+    bool v2;
+    uint32_t controllers; /* of a v1 mount, by its options */
+    char point[CG_PATH_MAX];
+};
+
+/** cg_parse_mounted() - the next mount of any cgroup hierarchy at *@cursor in mountinfo */
+bool cg_parse_mounted(const char **cursor, const char *end, struct cg_mounted *ret);
 
 /** Bits (enum cg_controller) of the names in a list separated by @sep; unknown names are passed
  * over. */

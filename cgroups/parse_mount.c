@@ -42,28 +42,59 @@ static bool has_option(struct piece list, const char *option)
     return false;
 }
 
+struct mount_words {
+    struct piece root, point, fstype, options;
+};
+
 /* id parent major:minor root point options [tags] - fstype source super-options */
-static bool mount_line(struct piece line, const char *fstype, const char *option,
-                       struct cg_mount *ret)
+static bool split_line(struct piece line, struct mount_words *ret)
 {
     struct piece word;
     for (int i = 0; i < 3; i++)
         if (!next_piece(&line, ' ', &word))
             return false;
-    if (!next_piece(&line, ' ', &word) || !unescape(&word, ret->root, sizeof(ret->root)))
-        return false;
-    if (!next_piece(&line, ' ', &word) || !unescape(&word, ret->point, sizeof(ret->point)))
+    if (!next_piece(&line, ' ', &ret->root) || !next_piece(&line, ' ', &ret->point))
         return false;
     do {
         if (!next_piece(&line, ' ', &word))
             return false;
     } while (!piece_is(&word, "-"));
-    if (!next_piece(&line, ' ', &word) || !piece_is(&word, fstype))
+    if (!next_piece(&line, ' ', &ret->fstype))
         return false;
-    if (!option)
+    if (!next_piece(&line, ' ', &word) || !next_piece(&line, ' ', &ret->options))
+        ret->options = (struct piece){line.end, line.end};
+    return true;
+}
+
+static bool mount_line(struct piece line, const char *fstype, const char *option,
+                       struct cg_mount *ret)
+{
+    struct mount_words words;
+    return split_line(line, &words) && piece_is(&words.fstype, fstype) &&
+           unescape(&words.root, ret->root, sizeof(ret->root)) &&
+           unescape(&words.point, ret->point, sizeof(ret->point)) &&
+           (!option || has_option(words.options, option));
+}
+
+bool cg_parse_mounted(const char **cursor, const char *end, struct cg_mounted *ret)
+{
+    struct piece rest = {*cursor, end}, line;
+    while (next_piece(&rest, '\n', &line)) {
+        struct mount_words words;
+        *cursor = rest.at;
+        if (!split_line(line, &words))
+            continue;
+        bool v2 = piece_is(&words.fstype, "cgroup2");
+        if ((!v2 && !piece_is(&words.fstype, "cgroup")) ||
+            !unescape(&words.point, ret->point, sizeof(ret->point)))
+            continue;
+        ret->v2 = v2;
+        ret->controllers =
+            v2 ? 0 : cg_parse_controllers(words.options.at, piece_len(&words.options), ',');
         return true;
-    return next_piece(&line, ' ', &word) && next_piece(&line, ' ', &word) &&
-           has_option(word, option);
+    }
+    *cursor = end;
+    return false;
 }
 
 bool cg_parse_mount(const char *text, size_t len, const char *fstype, const char *point,

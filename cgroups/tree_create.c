@@ -1,5 +1,6 @@
 /*
- * Making a tree: the directories by libcgroup, the caps and the ownership by hand.
+ * Making a tree: the directories by libcgroup (host_libcgroup.c), the caps and the ownership by
+ * hand.
  *
  * libcgroup hands a v2 controller down from the top of the mount through every directory on the
  * way, which a delegated subtree may not do (EACCES above it): there the one mkdir is ours.
@@ -7,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libcgroup.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,39 +27,12 @@ const char *const cg_given_v1[] = {"tasks", "cgroup.procs", "cgroup.event_contro
 const char *const cg_given_v2[] = {"cgroup.procs", "cgroup.threads", "cgroup.subtree_control",
                                    NULL};
 
-static void free_cgroup(struct cgroup **group)
+static int make_directory(const struct cg_host *host, const struct cg_hierarchy *hier,
+                          const char *path, uint32_t controllers, struct err *err)
 {
-    cgroup_free(group);
-}
-
-/* The path below the mount, as libcgroup wants it. */
-static int make_by_libcgroup(const struct cg_hierarchy *hier, const char *path,
-                             uint32_t controllers, struct err *err)
-{
-    CLEANUP(free_cgroup)
-    struct cgroup *group = cgroup_new_cgroup(path + strlen(hier->mount) + 1);
-    if (!group)
-        return err_set(err, -ENOMEM, "libcgroup: new group %s", path);
-    for (uint32_t bit = 1; bit <= CG_FREEZER; bit <<= 1) {
-        bool core = hier->v2 && (bit & (CG_CPUACCT | CG_FREEZER));
-        char name[16];
-        cg_format_controllers(bit, ',', name, sizeof(name));
-        if ((controllers & bit) && !core && !cgroup_add_controller(group, name))
-            return err_set(err, -ENOMEM, "libcgroup: controller %s of %s", name, path);
-    }
-    int r = cgroup_create_cgroup(group, 1);
-    if (r == 0)
-        return 0;
-    int code = r == ECGOTHER && cgroup_get_last_errno() > 0 ? -cgroup_get_last_errno() : -EIO;
-    return err_set(err, code, "libcgroup: create %s: %s", path, cgroup_strerror(r));
-}
-
-static int make_directory(const struct cg_hierarchy *hier, const char *path, uint32_t controllers,
-                          struct err *err)
-{
-    bool by_library = !(hier->v2 && hier->delegated);
+    bool by_library = host->make && !(hier->v2 && hier->delegated);
     if (by_library && (!hier->v2 || (controllers & (CG_MEMORY | CG_PIDS | CG_CPU))))
-        return make_by_libcgroup(hier, path, controllers, err);
+        return host->make(hier, path, controllers, err);
     return mkdir(path, 0755) == 0 ? 0 : err_set(err, -errno, "mkdir %s: %m", path);
 }
 
@@ -159,8 +132,8 @@ static void make_hierarchical(int dir)
         file_write_text_at(dir, "memory.use_hierarchy", "1", NULL);
 }
 
-static int make_hierarchy(struct cg_tree *tree, const struct cg_hierarchy *hier, const char *name,
-                          struct err *err)
+static int make_hierarchy(struct cg_tree *tree, const struct cg_host *host,
+                          const struct cg_hierarchy *hier, const char *name, struct err *err)
 {
     char path[CG_PATH_MAX + CG_NAME_MAX + 2];
     snprintf(path, sizeof(path), "%s/%s", hier->base, name);
@@ -176,7 +149,7 @@ static int make_hierarchy(struct cg_tree *tree, const struct cg_hierarchy *hier,
         if (r < 0)
             return r;
     }
-    r = make_directory(hier, path, controllers, err);
+    r = make_directory(host, hier, path, controllers, err);
     if (r == 0)
         r = cg_tree_add(tree, path, controllers, err);
     if (r < 0)
@@ -213,7 +186,7 @@ int cg_tree_create(struct cg_host *host, const char *name, const struct cg_node_
     tree->group = group;
     int r = host->n ? 0 : err_set(err, -EACCES, "no cgroup hierarchy may be written by us");
     for (size_t i = 0; i < host->n; i++) {
-        int made = make_hierarchy(tree, &host->hier[i], name, err);
+        int made = make_hierarchy(tree, host, &host->hier[i], name, err);
         r = made < 0 && r == 0 ? made : r;
     }
     if (tree->n > 0)
@@ -227,5 +200,26 @@ int cg_tree_create(struct cg_host *host, const char *name, const struct cg_node_
     }
     err_clear(err);
     *ret = tree;
+    return 0;
+}
+
+int cg_group_alone(struct cg_host *host, const char *name, struct cg_tree **ret_tree,
+                   struct cg_group **ret, struct err *err)
+{
+    if (host->version == CG_V2)
+        return err_set(err, -EOPNOTSUPP, "cgroup v2: a group has its place in a tree");
+    struct cg_tree *tree = cg_tree_alloc(host->version);
+    if (!tree)
+        return err_set(err, -ENOMEM, "cgroup %s: %m", name);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < host->n; i++)
+        r = cg_tree_add(tree, host->hier[i].base, host->hier[i].controllers, err);
+    if (r == 0)
+        r = cg_group_new(tree, name, ret, err);
+    if (r < 0) {
+        cg_tree_free(tree);
+        return r;
+    }
+    *ret_tree = tree;
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "tests/support/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cgroups/parse.h"
 
 static void the_host_has_memory_and_pids(void **state)
 {
@@ -20,6 +22,58 @@ static void the_host_has_memory_and_pids(void **state)
     assert_int_equal(cg_tree_controllers(fixture->tree) & wanted, wanted);
     assert_int_equal(cg_tree_version(fixture->tree), cg_host_version(fixture->host));
     assert_non_null(cg_version_name(cg_host_version(fixture->host)));
+}
+
+static void mountinfo_alone_says_what_libcgroup_says(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cg_host *read = NULL;
+    struct cg_tree *tree = NULL;
+    struct cg_node_caps caps = {0};
+    char name[80], by_library[CG_PATH_MAX], by_hand[CG_PATH_MAX];
+    MUST(cg_host_read(&read, &err));
+    assert_int_equal(cg_host_version(read), cg_host_version(fixture->host));
+    assert_int_equal(cg_host_controllers(read), cg_host_controllers(fixture->host));
+    snprintf(name, sizeof(name), "%.60s-read", fixture->name);
+    MUST(cg_tree_create(read, name, &caps, getuid(), getgid(), &tree, &err));
+    MUST(cg_tree_describe(tree, by_hand, sizeof(by_hand)));
+    MUST(cg_tree_remove(tree, &err));
+    MUST(cg_tree_create(fixture->host, name, &caps, getuid(), getgid(), &tree, &err));
+    MUST(cg_tree_describe(tree, by_library, sizeof(by_library)));
+    MUST(cg_tree_remove(tree, &err));
+    assert_string_equal(by_hand, by_library);
+    cg_host_free(read);
+}
+
+static void a_group_without_a_tree_limits_and_is_removed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct cg_tree *tree = NULL;
+    struct cg_group *group = NULL;
+    char name[64];
+    const char *told;
+    int places[CG_PLACES_MAX];
+    snprintf(name, sizeof(name), "%.50s-alone", fixture->name);
+    if (cg_host_version(fixture->host) == CG_V2) {
+        assert_int_equal(cg_group_alone(fixture->host, name, &tree, &group, &err), -EOPNOTSUPP);
+        return;
+    }
+    MUST(cg_group_alone(fixture->host, name, &tree, &group, &err));
+    struct cg_limits limits = {.memory_bytes = 32 * MIB, .pids = 20, .cpu_weight = 100};
+    MUST(cg_group_prepare(group, &limits, &err));
+    uint64_t bytes = 64 * MIB;
+    assert_int_not_equal(run_in(group, touch_memory, &bytes), 0);
+    struct cg_stats stats;
+    MUST(cg_group_stats(group, &stats, &err));
+    assert_true(stats.oom_kills > 0 && stats.oom_own);
+    assert_true(cg_group_places(group, places, &told) > 0);
+    assert_string_equal(told, name);
+    assert_int_equal(faccessat(places[0], name, F_OK, 0), 0);
+    int kept = fcntl(places[0], F_DUPFD_CLOEXEC, 3);
+    cg_group_free(group);
+    assert_int_equal(faccessat(kept, name, F_OK, 0), -1);
+    close(kept);
+    cg_tree_free(tree);
 }
 
 static void a_described_tree_can_be_opened_elsewhere(void **state)
@@ -263,6 +317,8 @@ static void removing_a_tree_kills_what_runs_in_it(void **state)
 
 const struct CMUnitTest tree_tests[] = {
     cmocka_unit_test(the_host_has_memory_and_pids),
+    cmocka_unit_test(mountinfo_alone_says_what_libcgroup_says),
+    cmocka_unit_test(a_group_without_a_tree_limits_and_is_removed),
     cmocka_unit_test(a_described_tree_can_be_opened_elsewhere),
     cmocka_unit_test(a_description_of_nothing_is_refused),
     cmocka_unit_test(the_stats_of_a_tree_show_its_caps_and_pressure),
