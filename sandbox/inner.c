@@ -51,6 +51,8 @@ struct inner {
     struct run_env env;
     struct run_events events;
     struct slot *slots;
+    struct spare_nets spare_nets;
+    size_t nets_wanted; /* of a service that has seen more than one tenant */
     uint32_t n_slots;
     struct run **runs; /* by slot index; NULL: none */
     struct pending *pending, **pending_tail;
@@ -143,22 +145,35 @@ static void on_result(void *arg, struct run *run, const struct run_result *resul
     tell(arg, SPAWN_RESULT, run_id(run), result, sizeof(*result), -EBADF);
 }
 
-/* One slot at a time: a request that came meanwhile goes first. */
+/* Networks for tenants to come: as many as were needed at once so far. Return: whether to come
+ * back. */
+static bool refill_nets(struct inner *inner)
+{
+    if (inner->spare_nets.n >= inner->nets_wanted)
+        return false;
+    return spare_nets_add(&inner->spare_nets, NULL) > 0 && inner->spare_nets.n < inner->nets_wanted;
+}
+
+/* One slot, or one network, at a time: a request that came meanwhile goes first. */
 static void on_tidy(struct loop_timer *timer)
 {
     struct inner *inner = container_of(timer, struct inner, tidy_timer);
-    bool done = false;
-    for (uint32_t i = 0; i < inner->n_slots; i++) {
+    bool done = false, more = false;
+    for (uint32_t i = 0; i < inner->n_slots && !more; i++) {
         struct slot *slot = &inner->slots[i];
         if (slot->busy || !slot->used)
             continue;
-        if (done) {
-            loop_timer_set(inner->loop, timer, clock_us(), on_tidy);
-            return;
-        }
-        run_tidy(&inner->env, slot, &inner->config.defaults);
+        more = done;
+        if (!done)
+            run_tidy(&inner->env, slot, &inner->config.defaults);
         done = true;
     }
+    if (!done)
+        more = refill_nets(inner);
+    else
+        more |= inner->spare_nets.n < inner->nets_wanted;
+    if (more)
+        loop_timer_set(inner->loop, timer, clock_us(), on_tidy);
 }
 
 static void on_gone(void *arg, struct run *run)
@@ -279,6 +294,13 @@ static int start_in_slot(struct inner *inner, struct slot *slot, const struct sp
     return r;
 }
 
+/* Where tenants change, networks are made ahead. */
+static void note_tenant(struct inner *inner, const struct slot *slot, const char *tenant)
+{
+    if (slot->tenant[0] && strcmp(slot->tenant, tenant) != 0)
+        inner->nets_wanted = SPARE_NETS;
+}
+
 /* A fault from here on is ours. */
 static int start_run(struct inner *inner, struct spawn_request *q, struct err *err)
 {
@@ -292,9 +314,12 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
     if (r == 0)
         r = choose_slot(inner, spec->tenant, &slot, err);
     if (r == 0)
+        note_tenant(inner, slot, spec->tenant);
+    if (r == 0)
         r = slot_for_tree(&inner->config, slot, (uint32_t)tree, inner->env.missing, err);
     if (r == 0)
-        r = slot_for_tenant(slot, spec->tenant, spec->layers & inner->env.available, err);
+        r = slot_for_tenant(slot, spec->tenant, spec->layers & inner->env.available,
+                            &inner->spare_nets, err);
     if (r < 0)
         return r;
     AUTO_CLOSE int slave = -EBADF;

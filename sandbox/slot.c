@@ -148,7 +148,7 @@ static int loopback_up(struct err *err)
     return 0;
 }
 
-static int make_net(struct slot *slot, struct err *err)
+static int make_net(int *ret, struct err *err)
 {
     AUTO_CLOSE int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     if (home < 0 || unshare(CLONE_NEWNET) < 0)
@@ -161,11 +161,30 @@ static int make_net(struct slot *slot, struct err *err)
         fprintf(stderr, "cloister-spawner: return to the own network: %s\n", strerror(errno));
         _exit(1);
     }
+    if (r == 0)
+        *ret = take_fd(&fd);
+    return r;
+}
+
+int spare_nets_add(struct spare_nets *spare, struct err *err)
+{
+    if (spare->n == SPARE_NETS)
+        return 0;
+    int r = make_net(&spare->fds[spare->n], err);
+    spare->n += r == 0;
+    return r < 0 ? r : 1;
+}
+
+static int renew_net(struct slot *slot, struct spare_nets *spare, struct err *err)
+{
+    int fd = -EBADF;
+    if (spare->n > 0)
+        fd = spare->fds[--spare->n];
+    int r = fd < 0 ? make_net(&fd, err) : 0;
     if (r < 0)
-        return r; /* and the slot keeps the one that it has */
+        return r;
     fd_close(slot->net_fd);
-    slot->net_fd = take_fd(&fd);
-    slot->fresh_net = true;
+    slot->net_fd = fd;
     return 0;
 }
 
@@ -196,7 +215,8 @@ int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned i
         ret->views[i] = (struct slot_view){-EBADF, -EBADF};
     int r = make_group(tree, ret, err);
     if (r == 0 && (wanted & LAYER_BIT(LAYER_NET_NS)))
-        r = make_net(ret, err);
+        r = make_net(&ret->net_fd, err);
+    ret->fresh_net = ret->net_fd >= 0;
     if (r == 0 && (wanted & LAYER_BIT(LAYER_MOUNT_NS)))
         r = make_view(config, ret, 0, missing, err);
     if (r < 0)
@@ -222,12 +242,13 @@ int slot_for_tree(const struct node_config *config, struct slot *slot, uint32_t 
     return r;
 }
 
-int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, struct err *err)
+int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers,
+                    struct spare_nets *spare, struct err *err)
 {
     if (strcmp(slot->tenant, tenant) == 0 && slot->tenant[0])
         return 0;
     if ((layers & LAYER_BIT(LAYER_NET_NS)) && !slot->fresh_net) {
-        int r = make_net(slot, err);
+        int r = renew_net(slot, spare, err);
         if (r < 0)
             return r;
     }

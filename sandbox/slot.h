@@ -50,8 +50,24 @@ int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned i
  * @missing: LAYER_BITs that this node can't give */
 int slot_for_tree(const struct node_config *config, struct slot *slot, uint32_t tree,
                   uint32_t missing, struct err *err);
-/** slot_for_tenant() - a fresh network namespace when the tenant changes. */
-int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers, struct err *err);
+/*
+ * Network namespaces made ahead, while nobody waits: each takes half a millisecond. One is taken
+ * out for one slot and never comes back.
+ */
+#define SPARE_NETS 8
+
+struct spare_nets {
+    int fds[SPARE_NETS]; /* [0, n) */
+    size_t n;
+};
+
+/** spare_nets_add() - one more, if there is room. Return: 1 if one was made, 0, or a negative errno
+ */
+int spare_nets_add(struct spare_nets *spare, struct err *err);
+/** slot_for_tenant() - a fresh network namespace when the tenant changes, of @spare if it has one
+ */
+int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers,
+                    struct spare_nets *spare, struct err *err);
 /** slot_renew_group() - a new cgroup set, where the old one has not let go of what was charged to
  * it */
 int slot_renew_group(struct cg_tree *tree, struct slot *slot, struct err *err);
