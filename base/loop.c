@@ -134,7 +134,7 @@ static void run_due_timers(struct loop *loop)
     }
 }
 
-static int arm_timer_fd(struct loop *loop, struct err *err)
+int loop_arm(struct loop *loop, struct err *err)
 {
     uint64_t due = loop->n_timers ? loop->heap[0]->due_us : 0;
     if (loop->n_timers && due == 0)
@@ -300,7 +300,7 @@ static int fetch(struct loop *loop, int timeout_ms)
 
 int loop_step(struct loop *loop, int timeout_ms, struct err *err)
 {
-    int r = arm_timer_fd(loop, err);
+    int r = loop_arm(loop, err);
     if (r < 0)
         return r;
     int n = fetch(loop, timeout_ms);
@@ -311,6 +311,11 @@ int loop_step(struct loop *loop, int timeout_ms, struct err *err)
     deliver_batch(loop);
     run_due_timers(loop);
     return 0;
+}
+
+int loop_fd(const struct loop *loop)
+{
+    return loop->epoll_fd;
 }
 
 int loop_run(struct loop *loop, struct err *err)
@@ -355,6 +360,6 @@ void loop_leave(struct loop *loop)
     if (loop->asleep && loop->stopped)
         timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &at_once, NULL);
     else if (loop->asleep)
-        arm_timer_fd(loop, NULL);
+        loop_arm(loop, NULL);
     pthread_mutex_unlock(&loop->lock);
 }

@@ -49,6 +49,12 @@ struct loop *loop_free(struct loop *loop);
 int loop_run(struct loop *loop, struct err *err);
 /** loop_step() - wait at most @timeout_ms (-1: for ever), dispatch what is ready. */
 int loop_step(struct loop *loop, int timeout_ms, struct err *err);
+/**
+ * loop_fd() - readable when loop_step() has something to do, for a caller who polls for more than
+ * this loop. Timers count from the last step on, or loop_arm(): call that before each wait.
+ */
+int loop_fd(const struct loop *loop);
+int loop_arm(struct loop *loop, struct err *err);
 void loop_stop(struct loop *loop);
 
 int loop_io_add(struct loop *loop, struct loop_io *io, int fd, uint32_t events, loop_io_fn *fn,

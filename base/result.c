@@ -109,15 +109,27 @@ int layer_by_name(const char *name)
 
 #define SIGNAL_NAME_MAX 24
 
+/* As the programs' libc (glibc) counts, whatever ours is. */
+#define RTMIN_SIGNAL 34
+#define RTMAX_SIGNAL 64
+
 static void format_signal(int signo, char name[static SIGNAL_NAME_MAX])
 {
-    const char *abbreviation = sigabbrev_np(signo);
-    if (abbreviation)
-        snprintf(name, SIGNAL_NAME_MAX, "SIG%s", abbreviation);
-    else if (signo == SIGRTMIN)
+    static const char *const names[] = {
+        [SIGHUP] = "HUP",   [SIGINT] = "INT",       [SIGQUIT] = "QUIT", [SIGILL] = "ILL",
+        [SIGTRAP] = "TRAP", [SIGABRT] = "ABRT",     [SIGBUS] = "BUS",   [SIGFPE] = "FPE",
+        [SIGKILL] = "KILL", [SIGUSR1] = "USR1",     [SIGSEGV] = "SEGV", [SIGUSR2] = "USR2",
+        [SIGPIPE] = "PIPE", [SIGALRM] = "ALRM",     [SIGTERM] = "TERM", [SIGSTKFLT] = "STKFLT",
+        [SIGCHLD] = "CHLD", [SIGCONT] = "CONT",     [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
+        [SIGTTIN] = "TTIN", [SIGTTOU] = "TTOU",     [SIGURG] = "URG",   [SIGXCPU] = "XCPU",
+        [SIGXFSZ] = "XFSZ", [SIGVTALRM] = "VTALRM", [SIGPROF] = "PROF", [SIGWINCH] = "WINCH",
+        [SIGPOLL] = "POLL", [SIGPWR] = "PWR",       [SIGSYS] = "SYS"};
+    if (signo > 0 && (size_t)signo < sizeof(names) / sizeof(names[0]))
+        snprintf(name, SIGNAL_NAME_MAX, "SIG%s", names[signo]);
+    else if (signo == RTMIN_SIGNAL)
         snprintf(name, SIGNAL_NAME_MAX, "SIGRTMIN");
-    else if (signo > SIGRTMIN && signo <= SIGRTMAX)
-        snprintf(name, SIGNAL_NAME_MAX, "SIGRTMIN+%d", signo - SIGRTMIN);
+    else if (signo > RTMIN_SIGNAL && signo <= RTMAX_SIGNAL)
+        snprintf(name, SIGNAL_NAME_MAX, "SIGRTMIN+%d", signo - RTMIN_SIGNAL);
     else
         snprintf(name, SIGNAL_NAME_MAX, "SIG%d", signo);
 }

@@ -56,6 +56,43 @@ function(cloister_library name)
     target_link_libraries(cloister_${name} PUBLIC cloister_options ${A_LINKS})
 endfunction()
 
+# What has to start at once is linked statically with musl: before main() glibc asks the processor about its caches some
+# eighty times, which takes 0.3 ms where a hypervisor answers (docs/adr/0014). Without musl, or with sanitizers, which
+# need glibc, it is the same sources as any other program.
+string(REPLACE "-gnu" "-musl" CLOISTER_MUSL_NAME "${CMAKE_LIBRARY_ARCHITECTURE}")
+find_file(CLOISTER_MUSL_SPECS musl-gcc.specs PATHS /usr/lib/${CLOISTER_MUSL_NAME} NO_DEFAULT_PATH)
+add_library(cloister_quick_options INTERFACE)
+if(CLOISTER_MUSL_SPECS AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT CLOISTER_SANITIZE AND NOT CLOISTER_COVERAGE)
+    set(CLOISTER_QUICK_BY_MUSL ON)
+    target_compile_definitions(cloister_quick_options INTERFACE _GNU_SOURCE CLOISTER_VERSION="${PROJECT_VERSION}")
+    target_include_directories(cloister_quick_options INTERFACE ${CMAKE_SOURCE_DIR})
+    # The kernel's headers are where glibc's are. musl's own are no work of ours: -Wconversion finds their macros.
+    target_compile_options(cloister_quick_options INTERFACE ${CLOISTER_WARNINGS} -Wno-conversion -Wno-sign-conversion
+        -specs=${CLOISTER_MUSL_SPECS} "SHELL:-idirafter /usr/include"
+        "SHELL:-idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}"
+        -O2 -fstack-protector-strong -fno-pie)
+    target_link_options(cloister_quick_options INTERFACE -specs=${CLOISTER_MUSL_SPECS} -static -no-pie)
+else()
+    set(CLOISTER_QUICK_BY_MUSL OFF)
+    target_link_libraries(cloister_quick_options INTERFACE cloister_options)
+endif()
+
+# cloister_quick_library(base SOURCES ... LINKS ...), cloister_quick_program(cloister SOURCES ... LINKS ...)
+function(cloister_quick_library name)
+    cmake_parse_arguments(A "" "" "SOURCES;LINKS" ${ARGN})
+    add_library(cloister_quick_${name} STATIC ${A_SOURCES})
+    target_link_libraries(cloister_quick_${name} PUBLIC cloister_quick_options ${A_LINKS})
+    set_target_properties(cloister_quick_${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+endfunction()
+function(cloister_quick_program name)
+    cmake_parse_arguments(A "" "" "SOURCES;LINKS" ${ARGN})
+    add_executable(${name} ${A_SOURCES})
+    target_link_libraries(${name} PRIVATE cloister_quick_options ${A_LINKS})
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    add_dependencies(programs ${name})
+    install(TARGETS ${name} RUNTIME)
+endfunction()
+
 # cloister_program(cloister-spawner SOURCES ... LINKS ...): a program in build/<preset>/bin, installed into bin (they find
 # each other there). The target `programs` builds all of them and no test.
 add_custom_target(programs)

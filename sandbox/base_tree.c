@@ -33,79 +33,10 @@
 
 #define BASE_MODE "mode=0755,size=64m"
 
-int mount_view(const char *source, int dir_fd, const char *target, unsigned flags, struct err *err)
-{
-    AUTO_CLOSE int tree = (int)syscall(SYS_open_tree, AT_FDCWD, source,
-                                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-    if (tree < 0)
-        return err_set(err, -errno, "open %s: %m", source);
-    /* Only additions: clearing a flag that came locked from the host would be refused. */
-    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID |
-                                          (flags & VIEW_DEVICES ? 0 : MOUNT_ATTR_NODEV) |
-                                          (flags & VIEW_WRITABLE ? 0 : MOUNT_ATTR_RDONLY)};
-    const unsigned at = AT_EMPTY_PATH | AT_RECURSIVE;
-    if (syscall(SYS_mount_setattr, tree, "", at, &attr, sizeof(attr)) < 0)
-        return err_set(err, -errno, "make the view of %s read-only: %m", source);
-    attr = (struct mount_attr){.attr_set = MOUNT_ATTR_NOATIME, .attr_clr = MOUNT_ATTR__ATIME};
-    if (syscall(SYS_mount_setattr, tree, "", at, &attr, sizeof(attr)) < 0 && errno != EPERM)
-        return err_set(err, -errno, "view of %s without access times: %m", source);
-    if (syscall(SYS_move_mount, tree, "", dir_fd, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return err_set(err, -errno, "attach %s: %m", source);
-    return 0;
-}
-
-/* mkdir -p below dir_fd; @path is relative. */
-int make_dirs(int dir_fd, const char *path, struct err *err)
-{
-    char part[512];
-    size_t len = strlen(path);
-    if (len >= sizeof(part))
-        return err_set(err, -ENAMETOOLONG, "path is too long: %s", path);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != 0)
-            continue;
-        memcpy(part, path, i);
-        part[i] = 0;
-        if (mkdirat(dir_fd, part, 0755) < 0 && errno != EEXIST)
-            return err_set(err, -errno, "mkdir %s: %m", part);
-    }
-    return 0;
-}
-
-/* A place to mount on, in the skeleton: a directory, or an empty file for a file. */
-static int make_mount_point(int root, const char *target, bool is_dir, struct err *err)
-{
-    const char *relative = target + 1;
-    if (is_dir)
-        return make_dirs(root, relative, err);
-    char parent[512];
-    snprintf(parent, sizeof(parent), "%s", relative);
-    char *slash = strrchr(parent, '/');
-    if (slash) {
-        *slash = 0;
-        int r = make_dirs(root, parent, err);
-        if (r < 0)
-            return r;
-    }
-    AUTO_CLOSE int fd = openat(root, relative, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    return fd < 0 ? err_set(err, -errno, "create %s: %m", target) : 0;
-}
-
 static int make_skeleton(int base, const struct node_config *config, struct err *err)
 {
-    static const char *const dirs[] = {"empty",
-                                       "new",
-                                       "proc",
-                                       "host",
-                                       "binds",
-                                       "trees",
-                                       "dev",
-                                       "lower/root/proc",
-                                       "lower/root/dev",
-                                       "lower/root/tmp",
-                                       "lower/root/workspace",
-                                       "lower/root/run",
-                                       "lower/root/etc"};
+    static const char *const dirs[] = {"empty", "new",   "proc", "host",
+                                       "binds", "trees", "dev",  "lower/root"};
     for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
         int r = make_dirs(base, dirs[i], err);
         if (r < 0)
@@ -114,23 +45,7 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
     AUTO_CLOSE int root = openat(base, "lower/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return err_set(err, -errno, "open the skeleton: %m");
-    int r = etc_files_make(root, config, ETC_HOST_COPIES, err);
-    /* Where /bin and its kin are links into /usr, they are links here too. */
-    static const char *const links[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
-    for (size_t i = 0; r == 0 && i < sizeof(links) / sizeof(links[0]); i++) {
-        char to[128];
-        ssize_t n = readlink(links[i], to, sizeof(to) - 1);
-        if (n < 0 && errno != ENOENT && errno != EINVAL) /* it is not there, or no link */
-            r = err_set(err, -errno, "look at %s: %m", links[i]);
-        if (n <= 0)
-            continue;
-        to[n] = 0;
-        if (symlinkat(to, root, links[i] + 1) < 0)
-            r = err_set(err, -errno, "link %s: %m", links[i]);
-    }
-    for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++)
-        r = make_dirs(root, config->root_paths[i] + 1, err);
-    return r;
+    return skeleton_make(root, config, err);
 }
 
 /* Of a runtime's own tree: what its root need not have, and what it had better not show. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -13,12 +14,9 @@
 #include "base/err.h"
 #include "sandbox/raw.h"
 
-/* Shared with the child, which has our memory: where it stopped, and why. */
-struct progress {
-    const struct plan *plan;
-    size_t at;
-    int code;
-};
+#ifndef MOVE_MOUNT_F_EMPTY_PATH /* a libc without move_mount(2) */
+#define MOVE_MOUNT_F_EMPTY_PATH 4
+#endif
 
 static _Alignas(16) uint8_t child_stack[32768];
 
@@ -57,6 +55,42 @@ static int keep(const char *target, int number)
     int r = raw_dup3(fd, number, 0);
     raw_close(fd);
     return r;
+}
+
+static int become_root(void)
+{
+    int r = raw_setgroups(0, NULL);
+    r = r < 0 ? r : raw_setresgid(0, 0, 0);
+    return r < 0 ? r : raw_setresuid(0, 0, 0);
+}
+
+/* pivot_root(2): with "." for both, the old root ends up stacked on the new one, and goes. */
+static int pivot(const char *root)
+{
+    int r = raw_chdir(root);
+    r = r < 0 ? r : (int)raw_syscall2(__NR_pivot_root, (long)".", (long)".");
+    r = r < 0 ? r : (int)raw_syscall2(__NR_umount2, (long)".", MNT_DETACH);
+    return r < 0 ? r : raw_chdir("/");
+}
+
+static int set_caps(uint64_t permitted, uint64_t inheritable)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    for (int i = 0; i < 2; i++)
+        data[i] = (struct __user_cap_data_struct){.permitted = (uint32_t)(permitted >> 32 * i),
+                                                  .effective = (uint32_t)(permitted >> 32 * i),
+                                                  .inheritable = (uint32_t)(inheritable >> 32 * i)};
+    return raw_capset(&header, data);
+}
+
+/* The inheritable set first: it can't grow any more when the bounding set is empty. */
+static int give_up_rights(uint64_t init_caps)
+{
+    int r = set_caps(init_caps | UINT64_C(1) << CAP_SETPCAP, init_caps);
+    for (unsigned long cap = 0; r == 0 && cap < 64; cap++)
+        r = raw_prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    return r == 0 || r == -EINVAL ? set_caps(init_caps, init_caps) : r; /* EINVAL: past the last */
 }
 
 static int execute(const struct plan *plan, const struct plan_op *op)
@@ -102,6 +136,16 @@ static int execute(const struct plan *plan, const struct plan_op *op)
         return become((unsigned)op->flags);
     case PLAN_EXEC:
         return raw_execve(op->target, plan->argv, envp);
+    case PLAN_ROOT:
+        return become_root();
+    case PLAN_PIVOT:
+        return pivot(op->target);
+    case PLAN_HOSTNAME:
+        return (int)raw_syscall2(__NR_sethostname, (long)op->target, (long)strlen(op->target));
+    case PLAN_RIGHTS:
+        return give_up_rights(op->flags);
+    case PLAN_CONTINUE:
+        break;
     }
     return -EINVAL;
 }
@@ -124,10 +168,19 @@ static void first_to_go(void)
 /* In the child: raw calls only, nothing allocates, errno is not touched. */
 static int walk(void *arg)
 {
-    struct progress *p = arg;
+    struct child_walk *p = arg;
     first_to_go();
     for (; p->at < p->plan->n_ops; p->at++) {
-        p->code = execute(p->plan, &p->plan->ops[p->at]);
+        const struct plan_op *op = &p->plan->ops[p->at];
+        if (op->kind == PLAN_CONTINUE) {
+            const struct plan *next = p->next ? p->next(p) : NULL;
+            if (!next)
+                return 1;
+            p->plan = next;
+            p->at = 0;
+            op = next->ops;
+        }
+        p->code = execute(p->plan, op);
         if (p->code < 0)
             return 1;
     }
@@ -135,7 +188,7 @@ static int walk(void *arg)
 }
 
 /* clone3(2) onto a stack of its own, for which glibc has no wrapper. */
-static long clone3_call(struct clone_args *args, int (*fn)(void *), void *arg)
+long child_clone3(struct clone_args *args, int (*fn)(void *), void *arg)
 {
 #if defined(__x86_64__)
     long ret;
@@ -178,7 +231,7 @@ static long clone3_call(struct clone_args *args, int (*fn)(void *), void *arg)
 #endif
 }
 
-static int explain(const struct progress *p, struct err *err)
+int child_explain(const struct child_walk *p, struct err *err)
 {
     static const char *const words[] = {
         [PLAN_JOIN_CGROUP] = "join the slot's cgroup",
@@ -188,7 +241,6 @@ static int explain(const struct progress *p, struct err *err)
         [PLAN_FSUID] = "make files for the slot's user",
         [PLAN_MKDIR] = "make the directory",
         [PLAN_MASK] = "mask",
-        [PLAN_ATTACH] = "attach the input set on",
         [PLAN_DETACH] = "unmount",
         [PLAN_OVERRIDE] = "take CAP_DAC_OVERRIDE",
         [PLAN_KEEP] = "open",
@@ -196,6 +248,12 @@ static int explain(const struct progress *p, struct err *err)
         [PLAN_INIT] = "execute init",
         [PLAN_BECOME] = "become the slot's user",
         [PLAN_EXEC] = "execute",
+        [PLAN_ROOT] = "become uid 0 of the user namespace",
+        [PLAN_ATTACH] = "attach",
+        [PLAN_PIVOT] = "pivot_root into",
+        [PLAN_HOSTNAME] = "set the host name",
+        [PLAN_RIGHTS] = "drop capabilities",
+        [PLAN_CONTINUE] = "wait for the rest of the plan",
     };
     const struct plan_op *op = &p->plan->ops[p->at];
     if (op->target)
@@ -203,21 +261,27 @@ static int explain(const struct progress *p, struct err *err)
     return err_set(err, p->code, "%s: %m", words[op->kind]);
 }
 
-int child_start(const struct plan *plan, int *ret_pidfd, pid_t *ret_pid, struct err *err)
+long child_clone(struct child_walk *walk_state, uint64_t flags, int exit_signal, int *ret_pidfd)
 {
-    struct progress progress = {.plan = plan};
-    int pidfd = -EBADF;
+    const struct plan *plan = walk_state->plan;
     struct clone_args args = {
-        .flags = plan->clone_flags | (uint64_t)CLONE_VM | (uint64_t)CLONE_VFORK |
+        .flags = plan->clone_flags | flags | (uint64_t)CLONE_VM | (uint64_t)CLONE_VFORK |
                  (uint64_t)CLONE_PIDFD | (uint64_t)CLONE_CLEAR_SIGHAND,
-        .pidfd = (uint64_t)(uintptr_t)&pidfd,
-        .exit_signal = SIGCHLD,
+        .pidfd = (uint64_t)(uintptr_t)ret_pidfd,
+        .exit_signal = (__u64)(unsigned)exit_signal,
         .stack = (uint64_t)(uintptr_t)child_stack,
         .stack_size = sizeof(child_stack),
     };
     if (plan->clone_flags & CLONE_INTO_CGROUP)
         args.cgroup = (__u64)plan->clone_cgroup_fd;
-    long pid = clone3_call(&args, walk, &progress);
+    return child_clone3(&args, walk, walk_state);
+}
+
+int child_start(const struct plan *plan, int *ret_pidfd, pid_t *ret_pid, struct err *err)
+{
+    struct child_walk progress = {.plan = plan};
+    int pidfd = -EBADF;
+    long pid = child_clone(&progress, 0, SIGCHLD, &pidfd);
     if (pid < 0)
         return err_set(err, (int)pid, "clone3: %m");
     if (progress.code < 0) {
@@ -225,7 +289,7 @@ int child_start(const struct plan *plan, int *ret_pidfd, pid_t *ret_pid, struct 
         while (waitpid((pid_t)pid, &status, 0) < 0 && errno == EINTR)
             ;
         raw_close(pidfd);
-        return explain(&progress, err);
+        return child_explain(&progress, err);
     }
     *ret_pidfd = pidfd;
     *ret_pid = (pid_t)pid;

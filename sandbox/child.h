@@ -3,6 +3,7 @@
 
 #include "sandbox/plan.h"
 
+struct clone_args;
 struct err;
 
 /**
@@ -14,3 +15,22 @@ struct err;
  * Return: 0 with @ret_pidfd (owned by the caller) and @ret_pid; or a negative errno, and no child.
  */
 int child_start(const struct plan *plan, int *ret_pidfd, pid_t *ret_pid, struct err *err);
+
+/* Parts of it, for a caller who is himself such a child (direct_child.c): raw calls only, errno is
+ * not touched. The child leaves in the walk's state where it stopped and why; code 0: it has
+ * executed. */
+struct child_walk {
+    const struct plan *plan;
+    size_t at;
+    int code;
+    /* PLAN_CONTINUE: Return the next plan, NULL to leave. */
+    const struct plan *(*next)(struct child_walk *walk_state);
+};
+/** child_clone() - @flags: 0, or CLONE_PARENT with an exit signal of 0, and CLONE_FILES. Return:
+ * pid, or -errno
+ */
+long child_clone(struct child_walk *walk_state, uint64_t flags, int exit_signal, int *ret_pidfd);
+/** child_clone3() - clone3(2) onto the stack of @args, calling @fn there; its value is the exit's
+ */
+long child_clone3(struct clone_args *args, int (*fn)(void *), void *arg);
+int child_explain(const struct child_walk *walk_state, struct err *err);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,9 +69,18 @@ static int copy_file(int etc, const char *name, struct err *err)
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > COPY_MAX)
         return 0;
-    AUTO_FREE char *bytes = malloc((size_t)st.st_size + 1);
-    ssize_t n = bytes ? fd_read_all(fd, bytes, (size_t)st.st_size) : -ENOMEM;
-    return n < 0 ? 0 : write_file(etc, name, bytes, (size_t)n, err);
+    AUTO_CLOSE int to = openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (to < 0)
+        return err_set(err, -errno, "create /etc/%s: %m", name);
+    for (off_t left = st.st_size; left > 0;) {
+        ssize_t n = sendfile(to, fd, NULL, (size_t)left);
+        if (n < 0)
+            return err_set(err, -errno, "copy /etc/%s: %m", name);
+        if (n == 0)
+            break;
+        left -= n;
+    }
+    return 0;
 }
 
 int etc_files_make(int root_fd, const struct node_config *config, unsigned flags, struct err *err)

@@ -15,17 +15,11 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/host_facts.h"
 #include "sandbox/inner.h"
 #include "sandbox/inputs.h"
 #include "sandbox/stage.h"
 
-extern const char sbx_init_image[], sbx_init_image_end[];
-
-#define CAP(name) (UINT64_C(1) << CAP_##name)
-
-/* What init is executed with: to become the slot's uid, to kill, to look at a terminal's readers
- * (/proc/PID/syscall is readable for its owner only). */
-#define INIT_CAPS (CAP(SETUID) | CAP(SETGID) | CAP(KILL) | CAP(SYS_PTRACE) | CAP(DAC_READ_SEARCH))
 /* What the spawner keeps: namespaces and mounts, lo of a new network, and what init gets. */
 #define SPAWNER_CAPS (INIT_CAPS | CAP(SYS_ADMIN) | CAP(SYS_CHROOT) | CAP(NET_ADMIN))
 /* And to lay a workspace over an input set: an overlay works in a directory of mode 0000. */
@@ -144,32 +138,6 @@ static int drop_capabilities(const struct node_config *config, struct err *err)
     return r < 0 ? err_set(err, r, "layer capabilities: drop: %m") : 0;
 }
 
-/* Sensitive files of /proc, in so far as their own permissions do not guard them from us already.
- */
-static int find_masks(const char *const **ret, struct err *err)
-{
-    static const char *const candidates[] = {
-        "/proc/acpi/",         "/proc/asound/",     "/proc/driver/",     "/proc/interrupts",
-        "/proc/kallsyms",      "/proc/kcore",       "/proc/key-users",   "/proc/keys",
-        "/proc/latency_stats", "/proc/locks",       "/proc/modules",     "/proc/sched_debug",
-        "/proc/scsi/",         "/proc/timer_list",  "/proc/timer_stats", "/proc/slabinfo",
-        "/proc/vmallocinfo",   "/proc/pagetypeinfo"};
-    static const char *masks[sizeof(candidates) / sizeof(candidates[0]) + 1];
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
-        struct stat st;
-        if (stat(candidates[i], &st) == 0) {
-            if (st.st_mode & S_IROTH)
-                masks[n++] = candidates[i];
-        } else if (errno != ENOENT && errno != EACCES) {
-            return err_set(err, -errno, "look at %s: %m", candidates[i]);
-        }
-    }
-    masks[n] = NULL;
-    *ret = masks;
-    return 0;
-}
-
 static uint32_t missing_layers(const struct node_config *config, const struct cg_tree *tree)
 {
     uint32_t missing = 0;
@@ -202,13 +170,6 @@ static int check_missing(const struct node_config *config, uint32_t missing, str
                    "these layers can't be had here:%s (see `cloister doctor`; --allow-missing "
                    "LAYER goes on without one)",
                    names);
-}
-
-static unsigned count_cpus(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n > 0 ? (unsigned)n : 1;
 }
 
 /* A service has both at hand; a single run builds the one that it needs, which takes a millisecond.
@@ -259,7 +220,7 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
     r = enter_cgroups(ret_config, ret_tree, err);
     if (r < 0)
         return r;
-    *ret_env = (struct run_env){.cpus = count_cpus(),
+    *ret_env = (struct run_env){.cpus = host_cpus(),
                                 .tmpfs_owner = config->many_uids,
                                 .proc = true,
                                 .launcher = config->launcher};
@@ -273,14 +234,14 @@ int inner_setup(struct node_config *ret_config, int *ret_client, struct cg_tree 
         r = base_tree_build(config, err);
     if (r == 0)
         r = inputs_keep(config, &ret_env->inputs, err);
+    ret_env->open_inputs = inputs_open;
     if (r == 0)
         r = build_filters(config, ret_env, err);
     if (r == 0)
-        r = find_masks(&ret_env->masks, err);
+        r = host_proc_masks(&ret_env->masks, err);
     if (r < 0)
         return r;
-    ret_env->init_fd =
-        fd_memfd("cloister-init", sbx_init_image, (size_t)(sbx_init_image_end - sbx_init_image));
+    ret_env->init_fd = init_image_open();
     if (ret_env->init_fd < 0)
         return err_set(err, ret_env->init_fd, "make init's image: %m");
     return give_up_rights(config, err);

@@ -29,8 +29,6 @@
 #include "sandbox/stage.h"
 #include "sandbox/userns.h"
 
-#define TREE_PREFIX "cloister-"
-
 struct node {
     struct node_config *config;
     struct cg_host *host;
@@ -42,99 +40,20 @@ struct node {
     pid_t pid;
 };
 
-void node_config_default(struct node_config *ret)
-{
-    *ret = (struct node_config){
-        .instance = "default",
-        .slots_max = 64,
-        .layers = LAYERS_ALL,
-        .uid_base = NODE_UID_BASE,
-        .uid_count = NODE_UID_COUNT,
-        .n_root_paths = 1,
-        .n_trees = 1,
-        .root_paths = {"/usr"},
-    };
-    limits_default(&ret->defaults);
-    limits_ceiling(&ret->ceilings);
-    /* Debian's alternatives are links that libraries (BLAS) and commands (awk, cc) go through.
-     * Where /bin and its kin are directories of their own they are views of their own. */
-    static const char *const others[] = {
-        "/etc/alternatives", "/bin", "/sbin", "/lib", "/lib32", "/lib64"};
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        struct stat st;
-        if (lstat(others[i], &st) == 0 && S_ISDIR(st.st_mode))
-            snprintf(ret->root_paths[ret->n_root_paths++], sizeof(ret->root_paths[0]), "%s",
-                     others[i]);
-    }
-}
-
-int node_bind_target(const char *target, struct err *err)
-{
-    static const char *const ours[] = {SBX_WORKSPACE, "/tmp", "/dev", "/proc"};
-    if (target[0] != '/' || strstr(target, "..") || !target[1])
-        return err_set(err, -EINVAL, "'%.80s' must be an absolute path without ..", target);
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        size_t len = strlen(ours[i]);
-        if (strncmp(target, ours[i], len) == 0 && (target[len] == 0 || target[len] == '/'))
-            return err_set(err, -EINVAL, "%s is the sandbox's own: choose another target", ours[i]);
-    }
-    return 0;
-}
-
-int node_tree_find(const struct node_config *config, const char *name, struct err *err)
-{
-    if (!*name)
-        return 0;
-    uint32_t i = 1;
-    while (i < config->n_trees && strcmp(config->trees[i].name, name) != 0)
-        i++;
-    if (i == config->n_trees || config->trees[i].disabled)
-        return err_set(err, -ENOENT, "runtime '%.64s': the spawner knows no tree of this name",
-                       name);
-    if (config->trees[i].fault[0])
-        return err_set(err, -ENOENT, "runtime '%.64s': %s", name, config->trees[i].fault);
-    return (int)i;
-}
-
-/* The name of a single run says whose it is; a number of another pid namespace tells us nothing. */
-#define ONE_SHOT_NAME "run-%d-%lu"
-
-static unsigned long pid_namespace(void)
-{
-    struct stat st;
-    return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
-}
-
-void node_one_shot_name(char *buf, size_t size)
-{
-    snprintf(buf, size, ONE_SHOT_NAME, getpid(), pid_namespace());
-}
-
-static bool is_dead(const char *name, void *arg)
-{
-    int pid = 0;
-    unsigned long ns = 0;
-    (void)arg;
-    if (sscanf(name, TREE_PREFIX ONE_SHOT_NAME, &pid, &ns) != 2 || pid <= 0 ||
-        ns != pid_namespace())
-        return false;
-    return kill(pid, 0) < 0 && errno == ESRCH;
-}
-
 static int make_tree(struct node *node, struct err *err)
 {
     struct node_config *c = node->config;
     const uint32_t layers =
         LAYER_BIT(LAYER_CG_MEMORY) | LAYER_BIT(LAYER_CG_PIDS) | LAYER_BIT(LAYER_CG_CPU);
     char name[80];
-    snprintf(name, sizeof(name), TREE_PREFIX "%s", c->instance);
+    node_tree_name(c, name, sizeof(name));
     uid_t owner = geteuid() == 0 ? c->uid_base : geteuid();
     if (geteuid() == 0 && !c->user_ns)
         owner = 0;
     struct err why = {0};
     int r = cg_host_new(&node->host, &why);
-    if (r == 0) /* of single runs that were killed; whether it works is not this start's business */
-        cg_leftovers_remove(node->host, TREE_PREFIX "run-", is_dead, NULL, NULL);
+    if (r == 0)
+        node_leftovers_remove(node->host);
     if (r == 0)
         r = cg_tree_create(node->host, name, &c->caps, owner, owner, &node->tree, &why);
     if (r == 0)

@@ -93,6 +93,12 @@ int node_tree_find(const struct node_config *config, const char *name, struct er
  */
 void node_one_shot_name(char *buf, size_t size);
 
+/** node_tree_name() - of the instance's cgroup tree */
+void node_tree_name(const struct node_config *config, char *buf, size_t size);
+/** node_leftovers_remove() - the groups of single runs that were killed; whether it works is not
+ * the caller's business */
+void node_leftovers_remove(struct cg_host *host);
+
 struct node; /* outer's half */
 
 /**

@@ -40,8 +40,8 @@ struct plan_op *plan_add(struct plan *plan, enum plan_kind kind, int fd, unsigne
     return op;
 }
 
-static int add_mount(struct plan *plan, const char *type, const char *target, unsigned long flags,
-                     const char *data)
+int plan_mount(struct plan *plan, const char *type, const char *target, unsigned long flags,
+               const char *data)
 {
     struct plan_op *op = data ? plan_add(plan, PLAN_MOUNT, -EBADF, flags) : NULL;
     if (!op)
@@ -89,9 +89,9 @@ static int plan_layers(const struct plan_facts *facts, struct plan *plan)
     if (r == 0 && !plan_add(plan, PLAN_OVERRIDE, -EBADF, 0))
         r = -E2BIG;
     if (r == 0)
-        r = add_mount(plan, "overlay", SBX_WORKSPACE, MS_NOSUID | MS_NODEV | MS_NOATIME,
-                      "lowerdir=" LOWER_PLACE ",upperdir=" UPPER_PLACE ",workdir=" WORK_PLACE
-                      ",userxattr");
+        r = plan_mount(plan, "overlay", SBX_WORKSPACE, MS_NOSUID | MS_NODEV | MS_NOATIME,
+                       "lowerdir=" LOWER_PLACE ",upperdir=" UPPER_PLACE ",workdir=" WORK_PLACE
+                       ",userxattr");
     if (r == 0)
         r = add_at(plan, PLAN_DETACH, -EBADF, 0, LOWER_PLACE);
     return r < 0 ? r : add_at(plan, PLAN_KEEP, -EBADF, INIT_FD_UPPER, UPPER_PLACE);
@@ -112,7 +112,7 @@ static int plan_tmpfs_places(const struct plan_facts *facts, bool layered, struc
     if (r == 0 && layered)
         r = plan_layers(facts, plan);
     for (size_t i = layered; r == 0 && i < sizeof(places) / sizeof(places[0]); i++)
-        r = add_mount(plan, places[i].made, places[i].target, MS_BIND, "");
+        r = plan_mount(plan, places[i].made, places[i].target, MS_BIND, "");
     return r;
 }
 
@@ -130,7 +130,7 @@ static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *fact
     if (facts->tmpfs_owner)
         owner = plan_text(plan, ",uid=%u,gid=%u", facts->uid, facts->gid);
     const char *data = size && owner ? plan_text(plan, "mode=0711%s%s", size, owner) : NULL;
-    int r = add_mount(plan, "tmpfs", "/tmp", MS_NOSUID | MS_NODEV | MS_NOATIME, data);
+    int r = plan_mount(plan, "tmpfs", "/tmp", MS_NOSUID | MS_NODEV | MS_NOATIME, data);
     if (r == 0 && facts->tmpfs_owner && !plan_add(plan, PLAN_FSUID, -EBADF, facts->uid))
         r = -E2BIG;
     if (r == 0)
@@ -149,7 +149,8 @@ static int plan_mounts(const struct sbx_spec *spec, const struct plan_facts *fac
     if (facts->proc && (plan->layers & LAYER_BIT(LAYER_PID_NS))) {
         bool masked = plan->layers & LAYER_BIT(LAYER_PROC_MASK);
         unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (masked ? MS_RDONLY : 0);
-        r = add_mount(plan, "proc", "/proc", flags, "");
+        if (!facts->tree)
+            r = plan_mount(plan, "proc", "/proc", flags, "");
         for (size_t i = 0; r == 0 && masked && facts->masks && facts->masks[i]; i++) {
             struct plan_op *op = plan_add(plan, PLAN_MASK, -EBADF, 0);
             if (!op)
@@ -190,7 +191,7 @@ int plan_join(const struct plan_facts *facts, struct plan *plan)
 static int plan_namespaces(const struct plan_facts *facts, struct plan *plan)
 {
     unsigned long unshare_flags = 0;
-    if (plan->layers & LAYER_BIT(LAYER_MOUNT_NS)) {
+    if (!facts->tree && (plan->layers & LAYER_BIT(LAYER_MOUNT_NS))) {
         if (!plan_add(plan, PLAN_ENTER, facts->mount_fd, CLONE_NEWNS))
             return -E2BIG;
         unshare_flags |= CLONE_NEWNS;
@@ -199,7 +200,7 @@ static int plan_namespaces(const struct plan_facts *facts, struct plan *plan)
         unshare_flags |= CLONE_NEWCGROUP;
     if (unshare_flags && !plan_add(plan, PLAN_UNSHARE, -EBADF, unshare_flags))
         return -E2BIG;
-    if ((plan->layers & LAYER_BIT(LAYER_NET_NS)) &&
+    if (!facts->tree && (plan->layers & LAYER_BIT(LAYER_NET_NS)) &&
         !plan_add(plan, PLAN_ENTER, facts->net_fd, CLONE_NEWNET))
         return -E2BIG;
     return 0;
@@ -231,6 +232,8 @@ int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, stru
         r = plan_mounts(spec, facts, ret);
     if (r == 0)
         r = plan_stdio(facts, ret);
+    if (r == 0 && facts->tree)
+        r = plan_tree_rights(facts, ret);
     if (r == 0 && !plan_add(ret, PLAN_INIT, facts->init_fd, 0))
         r = -E2BIG;
     return r < 0 ? err_set(err, r, "the plan of this run does not fit") : 0;
@@ -302,6 +305,21 @@ static void print_op(const struct plan *plan, const struct plan_op *op, FILE *ou
         break;
     case PLAN_BECOME:
         fprintf(out, "become uid %lu, without capabilities\n", op->flags);
+        break;
+    case PLAN_ROOT:
+        fprintf(out, "become uid 0 of the user namespace\n");
+        break;
+    case PLAN_PIVOT:
+        fprintf(out, "pivot into %s, let go of the host's mounts\n", op->target);
+        break;
+    case PLAN_HOSTNAME:
+        fprintf(out, "host name %s\n", op->target);
+        break;
+    case PLAN_CONTINUE:
+        fprintf(out, "wait for the rest\n");
+        break;
+    case PLAN_RIGHTS:
+        fprintf(out, "drop all capabilities but init's\n");
         break;
     case PLAN_EXEC:
         fprintf(out, "execute %s", op->target);

@@ -10,8 +10,8 @@
 
 #include "sandbox/spec.h"
 
-#define PLAN_OPS_MAX  48
-#define PLAN_TEXT_MAX 2048
+#define PLAN_OPS_MAX  112
+#define PLAN_TEXT_MAX 16384
 #define PLAN_ARGS_MAX 128
 
 enum plan_kind {
@@ -30,6 +30,11 @@ enum plan_kind {
     PLAN_INIT,        /* execveat(fd): pid 1 */
     PLAN_BECOME,      /* uid and gid `flags`, no capability */
     PLAN_EXEC,        /* execve(target, plan's argv): bubblewrap, which executes init */
+    PLAN_ROOT,        /* uid and gid 0 of U, no groups: until then still the caller's */
+    PLAN_PIVOT,       /* target becomes "/", what was before is let go */
+    PLAN_HOSTNAME,    /* target is the name */
+    PLAN_RIGHTS,      /* capabilities `flags` for init, an empty bounding set */
+    PLAN_CONTINUE,    /* wait for the rest: another plan */
 };
 
 struct plan_op {
@@ -51,6 +56,24 @@ struct plan {
     char text[PLAN_TEXT_MAX];
 };
 
+/*
+ * For a run without a slot: its tree is made by its own child, which starts from the host's mounts
+ * in namespaces that belong to U. Descriptors of detached mounts are the caller's.
+ */
+struct plan_tree {
+    const char *place; /* a directory of the host, to build on */
+    int root_fd;       /* skeleton.c's, read-only; its /run is empty */
+    int dev_fd;
+    const char *const *root_paths; /* NULL-terminated: shown through an overlay each */
+    struct {
+        int fd;
+        const char *target;
+    } binds[SBX_BINDS_MAX];
+    size_t n_binds;
+    const char *hostname;
+    uint64_t init_caps;
+};
+
 /* What the plan depends on beside the spec. Descriptors may be -EBADF in a dry run. */
 struct plan_facts {
     enum sbx_launcher launcher;
@@ -65,11 +88,17 @@ struct plan_facts {
     int inputs_fd; /* the detached mount of the input set, with spec->inputs */
     uid_t uid;
     gid_t gid;
-    const char *const *masks; /* NULL-terminated: "/proc/keys", directories end in '/' */
-    bool tmpfs_owner;         /* tmpfs takes uid= of the slot (a map with many uids) */
-    bool proc;                /* a fresh /proc can be mounted */
+    const char *const *masks;     /* NULL-terminated: "/proc/keys", directories end in '/' */
+    bool tmpfs_owner;             /* tmpfs takes uid= of the slot (a map with many uids) */
+    bool proc;                    /* a fresh /proc can be mounted */
+    const struct plan_tree *tree; /* NULL: a slot's, mount_fd and net_fd */
 };
 
+/**
+ * plan_build_tree() - a direct run's tree alone, which depends on nothing of the run: its child can
+ * start with it before the rest, which is plan_build()'s with facts->tree, is known
+ */
+int plan_build_tree(const struct plan_tree *tree, struct plan *ret, struct err *err);
 int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, struct plan *ret,
                struct err *err);
 /** plan_print() - one operation a line, for --dry-run. */

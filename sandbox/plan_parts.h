@@ -16,3 +16,9 @@ int plan_stdio(const struct plan_facts *facts, struct plan *plan);
 /** plan_build_bwrap() - the rest of plan_build() for SBX_LAUNCHER_BWRAP; @ret->layers is decided */
 int plan_build_bwrap(const struct sbx_spec *spec, const struct plan_facts *facts, struct plan *ret,
                      struct err *err);
+
+/** plan_mount() - @data NULL, for what plan_text() had no room for, is -E2BIG */
+int plan_mount(struct plan *plan, const char *type, const char *target, unsigned long flags,
+               const char *data);
+/** plan_tree_rights() - what init is to start with */
+int plan_tree_rights(const struct plan_facts *facts, struct plan *plan);

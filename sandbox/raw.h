@@ -36,6 +36,7 @@
 struct iovec;
 struct msghdr;
 struct rlimit64;
+struct statx;
 struct timespec;
 
 #define RAW_INLINE static inline __attribute__((always_inline, unused))

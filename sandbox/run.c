@@ -468,6 +468,7 @@ static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, 
         .masks = env->masks,
         .tmpfs_owner = env->tmpfs_owner,
         .proc = env->proc,
+        .tree = env->tree,
     };
     if (slot->group)
         facts.n_join_fds = cg_group_join_fds(slot->group, &facts.join_fds);
@@ -482,7 +483,9 @@ static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, 
     facts.control_fd = init_end;
     AUTO_CLOSE int inputs = -EBADF;
     if (spec->inputs && spec->inputs[0]) {
-        r = inputs_open(&env->inputs, slot->index, spec->inputs, &inputs, err);
+        r = env->open_inputs
+                ? env->open_inputs(&env->inputs, slot->index, spec->inputs, &inputs, err)
+                : err_set(err, -EINVAL, "inputs: there is no cache here");
         if (r < 0)
             return r;
     }
@@ -492,6 +495,8 @@ static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, 
         return r;
     run->result.layers = plan.layers;
     run->result.layers_missing = (spec->layers & ~plan.layers) | env->missing;
+    if (env->start)
+        return env->start(env->start_arg, &plan, &run->pidfd, err);
     pid_t pid;
     return child_start(&plan, &run->pidfd, &pid, err);
 }

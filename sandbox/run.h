@@ -34,6 +34,8 @@
 #define RUN_COLLECT_FILES   1000
 #define RUN_COLLECT_BYTES   (UINT64_C(64) << 20)
 
+struct plan;
+struct plan_tree;
 struct run;
 
 /* What a run needs of its node; borrowed. */
@@ -47,7 +49,14 @@ struct run_env {
     bool tmpfs_owner, proc, notify;
     enum sbx_launcher launcher;
     struct inputs inputs;
+    /* inputs_open(); NULL: this is no node, and a run that asks for an input set is refused. */
+    int (*open_inputs)(const struct inputs *inputs, unsigned slot, const char *name, int *ret_fd,
+                       struct err *err);
     const struct sbx_filter *filters; /* by policy: [0] plain, [1] no-subprocess */
+    const struct plan_tree *tree;     /* for a run without a slot's tree; else NULL */
+    /* Executes the plan in place of child_start(); NULL: child_start(). */
+    int (*start)(void *arg, const struct plan *plan, int *ret_pidfd, struct err *err);
+    void *start_arg;
 };
 
 struct run_events {

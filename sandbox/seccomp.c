@@ -62,7 +62,7 @@ int sbx_filter_build_quiet(uint32_t policy, struct sbx_filter *ret, struct err *
     return build(policy, 0, ret, err);
 }
 
-int sbx_filter_spawner_install(struct err *err)
+int sbx_filter_spawner_build(struct sbx_filter *ret, struct err *err)
 {
     struct filter_plan plan = {
         .arch = ARCH_NATIVE,
@@ -70,8 +70,14 @@ int sbx_filter_spawner_install(struct err *err)
         .refuse_ret = SECCOMP_RET_USER_NOTIF,
     };
     policy_spawner_resolve(plan.of_nr);
+    *ret = (struct sbx_filter){0};
+    return filter_emit(&plan, ret, err);
+}
+
+int sbx_filter_spawner_install(struct err *err)
+{
     struct sbx_filter filter = {0};
-    int r = filter_emit(&plan, &filter, err);
+    int r = sbx_filter_spawner_build(&filter, err);
     if (r < 0)
         return r;
     struct sock_fprog program = {.len = filter.n_insns, .filter = filter.insns};

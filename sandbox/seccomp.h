@@ -79,3 +79,12 @@ static inline uint8_t sbx_filter_op(const struct sbx_filter *filter,
  * CAP_SYS_ADMIN in the own user namespace, or no_new_privs.
  */
 int sbx_filter_spawner_install(struct err *err);
+/** sbx_filter_spawner_build() - the program alone */
+int sbx_filter_spawner_build(struct sbx_filter *ret, struct err *err);
+
+/**
+ * All three as a program is built that has no time to make them (sandbox/filters_main.c writes
+ * them, the unit tests compare them with sbx_filter_build()): [0] plain, [1]
+ * SBX_POLICY_NO_SUBPROCESS.
+ */
+extern const struct sbx_filter sbx_ready_filters[2], sbx_ready_spawner_filter;

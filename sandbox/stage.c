@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,25 +16,6 @@
 #include "sandbox/mounts.h"
 #include "sandbox/node.h"
 
-static const struct {
-    const char *name;
-    unsigned major, minor;
-} devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-               {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-
-int make_device_links(int dir_fd, struct err *err)
-{
-    static const char *const links[][2] = {{"/proc/self/fd", "fd"},
-                                           {"/proc/self/fd/0", "stdin"},
-                                           {"/proc/self/fd/1", "stdout"},
-                                           {"/proc/self/fd/2", "stderr"},
-                                           {"pts/ptmx", "ptmx"}};
-    for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-        if (symlinkat(links[i][0], dir_fd, links[i][1]) < 0)
-            return err_set(err, -errno, "link dev/%s: %m", links[i][1]);
-    return 0;
-}
-
 static int make_slot_devices(int dev, unsigned slot, struct err *err)
 {
     char name[32];
@@ -43,13 +23,7 @@ static int make_slot_devices(int dev, unsigned slot, struct err *err)
     if (mkdirat(dev, name, 0755) < 0)
         return err_set(err, -errno, "mkdir dev/%s: %m", name);
     AUTO_CLOSE int dir = openat(dev, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0 || mkdirat(dir, "pts", 0755) < 0 || mkdirat(dir, "shm", 0755) < 0)
-        return err_set(err, -errno, "make dev/%s: %m", name);
-    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
-        if (mknodat(dir, devices[i].name, S_IFCHR | 0666,
-                    makedev(devices[i].major, devices[i].minor)) < 0)
-            return err_set(err, -errno, "mknod %s: %m", devices[i].name);
-    return make_device_links(dir, err);
+    return dir < 0 ? err_set(err, -errno, "open dev/%s: %m", name) : make_device_nodes(dir, err);
 }
 
 static int make_devices(int staging, const struct node_config *config, struct err *err)

@@ -13,3 +13,6 @@ int stage_build(struct node_config *config, struct err *err);
 
 /** make_device_links() - /dev/fd, /dev/stdin ... /dev/ptmx, in the directory @dir_fd */
 int make_device_links(int dir_fd, struct err *err);
+
+/** make_device_nodes() - null, zero ... tty, the links, pts/ and shm/, in @dir_fd; umask 0 */
+int make_device_nodes(int dir_fd, struct err *err);

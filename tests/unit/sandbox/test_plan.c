@@ -379,6 +379,68 @@ static void without_an_input_set_nothing_of_it_is_done(void **state)
     assert_string_not_equal(plan->ops[find_mount(plan, SBX_WORKSPACE)].type, "overlay");
 }
 
+static const char *const shown[] = {"/usr", "/etc/alternatives", NULL};
+
+static struct plan_tree tree_of_a_direct_run(void)
+{
+    return (struct plan_tree){.place = "/mnt",
+                              .root_fd = 60,
+                              .dev_fd = 61,
+                              .root_paths = shown,
+                              .binds = {{62, "/data"}},
+                              .n_binds = 1,
+                              .hostname = "cloister",
+                              .init_caps = 0x11};
+}
+
+static size_t op_at(const struct plan *plan, enum plan_kind kind, const char *target)
+{
+    for (size_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].kind == kind &&
+            (!target || (plan->ops[i].target && strcmp(plan->ops[i].target, target) == 0)))
+            return i;
+    fail_msg("no operation %d on %s", kind, target ? target : "anything");
+    return SIZE_MAX;
+}
+
+static void a_direct_run_builds_below_one_place_and_then_pivots_into_it(void **state)
+{
+    (void)state;
+    static struct plan plan;
+    struct plan_tree tree = tree_of_a_direct_run();
+    assert_int_equal(plan_build_tree(&tree, &plan, NULL), 0);
+    assert_int_equal(plan.clone_flags, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS);
+    assert_int_equal(op_at(&plan, PLAN_ROOT, NULL), 0);
+    assert_int_equal(op_at(&plan, PLAN_ATTACH, "/mnt"), 1);
+    size_t pivot = op_at(&plan, PLAN_PIVOT, "/mnt");
+    assert_int_equal(pivot + 2, plan.n_ops);
+    assert_int_equal(plan.ops[pivot + 1].kind, PLAN_CONTINUE);
+    size_t usr = op_at(&plan, PLAN_MOUNT, "/mnt/usr");
+    assert_string_equal(plan.ops[usr].data, "lowerdir=/usr:/mnt/run");
+    assert_true(plan.ops[usr].flags & MS_RDONLY);
+    assert_int_equal(plan.ops[op_at(&plan, PLAN_ATTACH, "/mnt/data")].fd, 62);
+    assert_true(plan.ops[op_at(&plan, PLAN_MOUNT, "/mnt/proc")].flags & MS_RDONLY);
+}
+
+static void the_rest_of_a_direct_run_enters_no_slot_and_gives_up_rights_last(void **state)
+{
+    (void)state;
+    struct sbx_spec spec = spec_of(LAYERS_ALL);
+    struct plan_facts facts = facts_of_v1();
+    struct plan_tree tree = tree_of_a_direct_run();
+    facts.tree = &tree;
+    const struct plan *plan = built(&spec, &facts);
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        assert_int_not_equal(plan->ops[i].kind, PLAN_ENTER);
+        assert_true(plan->ops[i].kind != PLAN_UNSHARE || plan->ops[i].flags == CLONE_NEWCGROUP);
+        assert_true(plan->ops[i].kind != PLAN_MOUNT || strcmp(plan->ops[i].type, "proc") != 0);
+    }
+    assert_int_equal(plan->ops[plan->n_ops - 1].kind, PLAN_INIT);
+    assert_int_equal(plan->ops[plan->n_ops - 2].kind, PLAN_RIGHTS);
+    assert_int_equal(plan->ops[plan->n_ops - 2].flags, 0x11);
+    assert_int_equal(plan->layers, LAYERS_ALL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +460,8 @@ int main(void)
         cmocka_unit_test(the_longest_numbers_fit_into_its_text),
         cmocka_unit_test(an_input_set_lies_below_the_workspace),
         cmocka_unit_test(without_an_input_set_nothing_of_it_is_done),
+        cmocka_unit_test(a_direct_run_builds_below_one_place_and_then_pivots_into_it),
+        cmocka_unit_test(the_rest_of_a_direct_run_enters_no_slot_and_gives_up_rights_last),
         cmocka_unit_test(a_plan_is_printed_one_operation_a_line),
         cmocka_unit_test(bubblewrap_gets_its_arguments_and_no_claim_of_inode_limits),
     };

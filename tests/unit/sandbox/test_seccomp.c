@@ -498,12 +498,33 @@ static void no_subprocess_leaves_threads_and_exec(void **state)
     assert_int_equal(sbx_filter_op(&filter, &call), REFUSAL_NAMESPACE);
 }
 
+static void assert_same_filter(const struct sbx_filter *ready, const struct sbx_filter *made)
+{
+    assert_int_equal(ready->n_insns, made->n_insns);
+    assert_memory_equal(ready->insns, made->insns, made->n_insns * sizeof(made->insns[0]));
+    assert_memory_equal(ready->op_of, made->op_of, sizeof(made->op_of));
+    assert_memory_equal(ready->errno_of, made->errno_of, sizeof(made->errno_of));
+}
+
+static void what_is_made_at_build_time_is_what_would_be_made_now(void **state)
+{
+    (void)state;
+    static struct sbx_filter made;
+    assert_int_equal(sbx_filter_build(0, &made, NULL), 0);
+    assert_same_filter(&sbx_ready_filters[0], &made);
+    assert_int_equal(sbx_filter_build(SBX_POLICY_NO_SUBPROCESS, &made, NULL), 0);
+    assert_same_filter(&sbx_ready_filters[1], &made);
+    assert_int_equal(sbx_filter_spawner_build(&made, NULL), 0);
+    assert_same_filter(&sbx_ready_spawner_filter, &made);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notifying_program_equals_libseccomps),
         cmocka_unit_test(quiet_program_equals_libseccomps),
         cmocka_unit_test(spawner_program_equals_libseccomps),
+        cmocka_unit_test(what_is_made_at_build_time_is_what_would_be_made_now),
         cmocka_unit_test(long_program_equals_libseccomps),
         cmocka_unit_test(too_long_a_program_is_a_fault),
         cmocka_unit_test(every_name_is_known_to_libseccomp),
