@@ -76,30 +76,29 @@ static int print_json(const struct run_report *report, const struct sandbox_outc
 
 static int report_failure(const struct sandbox_options *o, const struct err *err)
 {
-    bool asked_wrongly = err->code == -EINVAL || err->code == -ERANGE || err->code == -E2BIG;
-    fprintf(stderr, "cloister: %s\n", err->text);
+    int status = sandbox_complain(err);
     if (o->json) {
         struct run_report report;
         struct sandbox_outcome none = {0};
-        result_json_failure(asked_wrongly ? VERDICT_CANCELLED : VERDICT_INTERNAL, err->text,
-                            &report);
+        result_json_failure(status == CLI_EXIT_REFUSED ? VERDICT_CANCELLED : VERDICT_INTERNAL,
+                            err->text, &report);
         print_json(&report, &none);
     }
-    return asked_wrongly ? CLI_EXIT_REFUSED : CLI_EXIT_OURS;
+    return status;
 }
 
 static int run(struct sandbox_options *o)
 {
     static struct sandbox_outcome outcome;
     struct err err = {0};
-    int r = sandbox_session(o, &outcome, &err);
+    int r = sandbox_session(&sandbox_direct_engine, o, &outcome, &err);
+    if (r == ENGINE_E_UNFIT)
+        r = sandbox_session(&sandbox_node_engine, o, &outcome, &err);
+    if (r == 0 && outcome.outputs.used)
+        r = sandbox_outputs_parse(&outcome.outputs, &err);
     if (r < 0) {
         sandbox_outcome_done(&outcome);
         return report_failure(o, &err);
-    }
-    if (output_limit_hit(&outcome.counters[0]) || output_limit_hit(&outcome.counters[1])) {
-        outcome.result.limits_hit |= 1u << LIMIT_OUTPUT;
-        result_explain(&outcome.result); /* its words name the limits */
     }
     if (o->output_dir)
         write_outputs(&outcome, o->output_dir);
@@ -114,14 +113,12 @@ static int run(struct sandbox_options *o)
                                 .n_outputs = outcome.outputs.n_files,
                                 .skipped = outcome.outputs.skipped,
                                 .n_skipped = outcome.outputs.n_skipped};
-    int status = result_exit_status(&outcome.result);
-    if (o->json)
-        status = print_json(&report, &outcome) < 0 ? CLI_EXIT_OURS : status;
-    else if (outcome.result.verdict != VERDICT_EXITED)
-        fprintf(stderr, "cloister: %s: %s\n", verdict_name(outcome.result.verdict),
-                run_message(&outcome.result));
-    else if (*outcome.result.explanation.message && outcome.result.exit_code >= 126)
-        fprintf(stderr, "cloister: %s\n", outcome.result.explanation.message);
+    int status;
+    if (!o->json)
+        status = sandbox_say(&outcome);
+    else
+        status =
+            print_json(&report, &outcome) < 0 ? CLI_EXIT_OURS : result_exit_status(&outcome.result);
     sandbox_outcome_done(&outcome);
     return status;
 }
@@ -136,8 +133,10 @@ int cmd_sandbox(int argc, char **argv)
         return help ? 0 : CLI_EXIT_REFUSED;
     }
     int r = sandbox_options_parse(argc - 1, argv + 1, &options, &err);
-    if (r > 0)
+    if (r > 0) {
+        sandbox_usage(stdout);
         return 0;
+    }
     if (r < 0) {
         bool json = false;
         for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)

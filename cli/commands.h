@@ -1,9 +1,13 @@
 #pragma once
 /*
- * The commands of the two programs: `cloister`, small and quick to start, and `cloister-remote`,
- * which talks gRPC and is executed by the former. Each gets argv with its own name first and
- * returns the exit status.
+ * The commands of the three programs: `cloister`, small and quick to start, executes
+ * `cloister-remote`, which talks gRPC, or `cloister-sandbox`, which has all that can be done right
+ * here. Each gets argv with its own name first and returns the exit status.
  */
+
+/** cmd_sandbox_quick() - CLI_NOT_HERE: nothing was done, it is a case for cloister-sandbox */
+int cmd_sandbox_quick(int argc, char **argv);
+#define CLI_NOT_HERE (-1)
 
 int cmd_sandbox(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -1,5 +1,8 @@
-/* `cloister`: finds the command, and for those that need the service executes the program that has
- * gRPC in it, so that `cloister sandbox run` starts without 56 shared libraries. */
+/*
+ * `cloister`: finds the command and executes the program that has it, so that `cloister sandbox
+ * run` starts without shared libraries. It is linked with musl where that is there: what glibc does
+ * before main() takes longer than a sandbox's mounts (docs/adr/0014).
+ */
 
 #include <errno.h>
 #include <limits.h>
@@ -9,29 +12,25 @@
 
 #include "base/hint.h"
 #include "cli/commands.h"
-#ifdef CLI_HAS_SANDBOX
-#include "sandbox/node.h"
-#endif
 
 #define REMOTE "cloister-remote"
+#define LOCAL  "cloister-sandbox"
 
 struct command {
     const char *name;
     const char *summary;
-    int (*fn)(int argc, char **argv); /* NULL: REMOTE has it */
+    const char *program; /* that has it */
+    int (*fn)(int argc, char **argv);
 };
 
 static const struct command commands[] = {
-    {"run", "run a program in a sandbox of the service and stream what it prints", NULL},
-    {"node", "what the service is, can run and is doing", NULL},
-    {"top", "what it runs and who waits, live", NULL},
-#ifdef CLI_HAS_SANDBOX
-    {"sandbox", "run a command in a sandbox right here, without the service", cmd_sandbox},
-#endif
-#ifdef CLI_HAS_DOCTOR
+    {"run", "run a program in a sandbox of the service and stream what it prints", REMOTE, NULL},
+    {"node", "what the service is, can run and is doing", REMOTE, NULL},
+    {"top", "what it runs and who waits, live", REMOTE, NULL},
+    {"sandbox", "run a command in a sandbox right here, without the service", LOCAL,
+     cmd_sandbox_quick},
     {"doctor", "can this machine run the service with all its layers, and if not, what to do",
-     cmd_doctor},
-#endif
+     LOCAL, NULL},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -51,22 +50,28 @@ static void print_help(FILE *file)
 }
 
 /* The program beside this one, not whatever PATH has. */
-static int exec_remote(char **argv)
+static int exec_beside(const char *name, char **argv)
 {
     char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(REMOTE) - 1);
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - strlen(name) - 2);
     if (n < 0) {
         fprintf(stderr, "cloister: /proc/self/exe: %s\n", strerror(errno));
         return CLI_EXIT_OURS;
     }
     path[n] = '\0';
     char *slash = strrchr(path, '/');
-    snprintf(slash + 1, sizeof(path) - (size_t)(slash + 1 - path), "%s", REMOTE);
+    snprintf(slash + 1, sizeof(path) - (size_t)(slash + 1 - path), "%s", name);
     execv(path, argv);
     fprintf(stderr,
             "cloister: %s: %s\nIt belongs beside the `cloister` program; is it installed?\n", path,
             strerror(errno));
     return CLI_EXIT_OURS;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    int status = command->fn ? command->fn(argc - 1, argv + 1) : CLI_NOT_HERE;
+    return status == CLI_NOT_HERE ? exec_beside(command->program, argv) : status;
 }
 
 static int unknown(const char *name)
@@ -86,10 +91,6 @@ static int unknown(const char *name)
 
 int main(int argc, char **argv)
 {
-#ifdef CLI_HAS_SANDBOX
-    if (node_is_inner(argc, argv))
-        return node_inner_main();
-#endif
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(argc > 1 ? stdout : stderr);
@@ -101,7 +102,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i].name, name) == 0)
-            return commands[i].fn ? commands[i].fn(argc - 1, argv + 1) : exec_remote(argv);
+            return run_command(&commands[i], argc, argv);
     }
     return unknown(name);
 }

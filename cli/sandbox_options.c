@@ -165,7 +165,6 @@ static int parse_one(struct sandbox_options *o, int option, struct err *err)
 
 int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, struct err *err)
 {
-    memset(ret, 0, sizeof(*ret));
     node_config_default(&ret->node);
     ret->node.one_shot = true;
     ret->node.slots_max = 1;
@@ -177,10 +176,8 @@ int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, st
     optind = 1;
     int option;
     while ((option = getopt_long(argc, argv, "+hl:p:b:e:", options, NULL)) != -1) {
-        if (option == 'h') {
-            sandbox_usage(stdout);
+        if (option == 'h')
             return 1;
-        }
         int r = parse_one(ret, option, err);
         if (r < 0)
             return r;

@@ -21,5 +21,6 @@ struct sandbox_options {
 };
 
 void sandbox_usage(FILE *out);
-/** sandbox_options_parse() - Return: 0, 1 when --help was answered, or -EINVAL with words. */
+/** sandbox_options_parse() - @ret comes zeroed. Return: 0, 1 when --help was asked for, or -EINVAL
+ * with words. */
 int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, struct err *err);

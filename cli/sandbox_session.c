@@ -7,19 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/result_json.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "sandbox/spawn_client.h"
-
-#define RUN_NUMBER 1
+#include "cli/commands.h"
 
 struct session {
     struct sandbox_options *options;
     struct sandbox_outcome *outcome;
-    struct spawn_client *client;
+    const struct sandbox_engine *by;
+    void *engine;
     int streams[2]; /* read ends */
     int files;
     int signals;
@@ -29,24 +28,16 @@ struct session {
     int code;
 };
 
-static void on_started(void *arg, uint64_t run, int pty_master)
-{
-    (void)arg, (void)run;
-    fd_close(pty_master);
-}
-
-static void on_result(void *arg, uint64_t run, const struct run_result *result)
+static void on_result(void *arg, const struct run_result *result)
 {
     struct session *s = arg;
-    (void)run;
     s->outcome->result = *result;
     s->done = true;
 }
 
-static void on_refused(void *arg, uint64_t run, const struct err *err)
+static void on_refused(void *arg, const struct err *err)
 {
     struct session *s = arg;
-    (void)run;
     s->code = err->code < 0 ? err->code : -EIO;
     if (s->err)
         *s->err = *err;
@@ -88,7 +79,7 @@ static void forward_or_end(struct session *s, int i, const void *bytes, size_t l
     if (r != -EPIPE || s->ended)
         return;
     s->ended = true;
-    spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_CANCELLED, NULL);
+    s->by->end(s->engine, SPAWN_END_CANCELLED);
 }
 
 static void finish_stream(struct session *s, int i)
@@ -121,7 +112,7 @@ static void pump_stream(struct session *s, int i)
     forward_or_end(s, i, buf, len);
     if (output_must_end(out) && !s->ended) {
         s->ended = true;
-        spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_OUTPUT, NULL);
+        s->by->end(s->engine, SPAWN_END_OUTPUT);
     }
 }
 
@@ -132,9 +123,9 @@ static void on_signal(struct session *s)
     if (read(s->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
     if (s->interrupts++ == 0 && info.ssi_signo == SIGINT)
-        spawn_client_signal(s->client, RUN_NUMBER, SIGINT, NULL);
+        s->by->signal(s->engine, SIGINT);
     else
-        spawn_client_end(s->client, RUN_NUMBER, SPAWN_END_CANCELLED, NULL);
+        s->by->end(s->engine, SPAWN_END_CANCELLED);
 }
 
 static bool over(const struct session *s)
@@ -145,7 +136,7 @@ static bool over(const struct session *s)
 static int pump(struct session *s, struct err *err)
 {
     while (!over(s) && s->code == 0) {
-        struct pollfd p[] = {{.fd = s->done ? -1 : spawn_client_fd(s->client), .events = POLLIN},
+        struct pollfd p[] = {{.fd = s->done ? -1 : s->by->fd(s->engine), .events = POLLIN},
                              {.fd = s->streams[0], .events = POLLIN},
                              {.fd = s->streams[1], .events = POLLIN},
                              {.fd = s->files, .events = POLLIN},
@@ -159,8 +150,11 @@ static int pump(struct session *s, struct err *err)
             s->files = fd_close(s->files);
         if (p[4].revents)
             on_signal(s);
-        if (p[0].revents && spawn_client_dispatch(s->client, err) < 0)
-            return err_set(err, -EPIPE, "the inner spawner ended; its words are above");
+        if (p[0].revents) {
+            int r = s->by->dispatch(s->engine, err);
+            if (r < 0)
+                return r;
+        }
     }
     return s->code;
 }
@@ -188,19 +182,11 @@ static int open_streams(struct session *s, struct spawn_fds *fds, struct err *er
     return 0;
 }
 
-static int start(struct session *s, int client_fd, struct err *err)
+static int start(struct session *s, struct err *err)
 {
-    static const struct spawn_events events = {.on_started = on_started,
-                                               .on_result = on_result,
-                                               .on_refused = on_refused};
     struct sandbox_options *o = s->options;
-    int r = spawn_client_new(client_fd, &events, s, &s->client, err);
-    if (r < 0)
-        return r;
-    snprintf(s->outcome->cgroup_version, sizeof(s->outcome->cgroup_version), "%s",
-             spawn_client_node(s->client)->cgroup_version);
     struct limits limits;
-    r = limits_resolve(&o->limits, NULL, NULL, &limits, err);
+    int r = limits_resolve(&o->limits, NULL, NULL, &limits, err);
     for (int i = 0; r == 0 && i < 2; i++)
         output_init(&s->outcome->counters[i], limits.v[LIMIT_OUTPUT], false);
     struct spawn_fds fds;
@@ -216,7 +202,7 @@ static int start(struct session *s, int client_fd, struct err *err)
                             .layers = o->layers,
                             .collect = s->files >= 0,
                             .tenant = "cli"};
-    r = spawn_client_run(s->client, RUN_NUMBER, &spec, &fds, err);
+    r = s->by->run(s->engine, &spec, &fds, err);
     fd_close(fds.stdout_fd);
     fd_close(fds.stderr_fd);
     fd_close(fds.files_out_fd);
@@ -236,37 +222,51 @@ static int watch_signals(struct session *s, struct err *err)
     return s->signals < 0 ? err_set(err, -errno, "signalfd: %m") : 0;
 }
 
-int sandbox_session(struct sandbox_options *options, struct sandbox_outcome *ret, struct err *err)
+int sandbox_session(const struct sandbox_engine *by, struct sandbox_options *options,
+                    struct sandbox_outcome *ret, struct err *err)
 {
     struct session s = {.options = options,
                         .outcome = ret,
+                        .by = by,
                         .streams = {-EBADF, -EBADF},
                         .files = -EBADF,
                         .signals = -EBADF,
                         .err = err};
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_set(err, -errno, "socketpair: %m");
-    struct node *node = NULL;
+    const struct engine_events events = {on_result, on_refused, &s};
     int r = watch_signals(&s, err);
     if (r == 0)
-        r = node_start(&options->node, pair[1], &node, err);
-    fd_close(pair[1]);
+        r = by->begin(options, &events, &s.engine, err);
     if (r == 0)
-        r = start(&s, pair[0], err);
-    else
-        fd_close(pair[0]);
+        r = start(&s, err);
     if (r == 0)
         r = pump(&s, err);
-    if (r == 0 && s.outcome->outputs.used)
-        r = sandbox_outputs_parse(&ret->outputs, err);
+    if (r == 0 && (output_limit_hit(&ret->counters[0]) || output_limit_hit(&ret->counters[1]))) {
+        ret->result.limits_hit |= 1u << LIMIT_OUTPUT;
+        result_explain(&ret->result); /* its words name the limits */
+    }
     for (int i = 0; i < 2; i++)
         fd_close(s.streams[i]);
     fd_close(s.files);
     fd_close(s.signals);
-    spawn_client_free(s.client);
-    node_stop(node);
+    by->free(s.engine);
     return r;
+}
+
+int sandbox_complain(const struct err *err)
+{
+    bool asked_wrongly = err->code == -EINVAL || err->code == -ERANGE || err->code == -E2BIG;
+    fprintf(stderr, "cloister: %s\n", err->text);
+    return asked_wrongly ? CLI_EXIT_REFUSED : CLI_EXIT_OURS;
+}
+
+int sandbox_say(const struct sandbox_outcome *outcome)
+{
+    const struct run_result *result = &outcome->result;
+    if (result->verdict != VERDICT_EXITED)
+        fprintf(stderr, "cloister: %s: %s\n", verdict_name(result->verdict), run_message(result));
+    else if (*result->explanation.message && result->exit_code >= 126)
+        fprintf(stderr, "cloister: %s\n", result->explanation.message);
+    return result_exit_status(result);
 }
 
 void sandbox_outcome_done(struct sandbox_outcome *outcome)

@@ -1,8 +1,8 @@
 #pragma once
-/* One run of `cloister sandbox run`: the node, the spawner's client, the pipes, until the verdict.
- */
+/* One run of `cloister sandbox run`: the engine, the pipes, until the verdict. */
 
 #include "base/output.h"
+#include "cli/sandbox_engine.h"
 #include "cli/sandbox_options.h"
 #include "cli/sandbox_outputs.h"
 
@@ -16,10 +16,16 @@ struct sandbox_outcome {
     struct output counters[2]; /* stdout, stderr */
     struct sandbox_kept kept[2];
     struct sandbox_outputs outputs;
-    char cgroup_version[16];
 };
 
-/** sandbox_session() - Return: 0 with a result of any verdict, or a negative errno: no run took
- * place. */
-int sandbox_session(struct sandbox_options *options, struct sandbox_outcome *ret, struct err *err);
+/**
+ * sandbox_session() - Return: 0 with a result of any verdict, ENGINE_E_UNFIT, or a negative errno:
+ * no run took place
+ */
+int sandbox_session(const struct sandbox_engine *by, struct sandbox_options *options,
+                    struct sandbox_outcome *ret, struct err *err);
+/** sandbox_complain() - why no run took place, on stderr. Return: the command's exit status. */
+int sandbox_complain(const struct err *err);
+/** sandbox_say() - the words for a person on stderr. Return: the command's exit status. */
+int sandbox_say(const struct sandbox_outcome *outcome);
 void sandbox_outcome_done(struct sandbox_outcome *outcome);

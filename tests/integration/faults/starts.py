@@ -24,8 +24,8 @@ from service import BUILD, need_root  # noqa: E402
 
 SEEN = "for f in status mountinfo limits; do while read -r line; do echo \"$line\"; done </proc/self/$f; done; echo end well"
 COMMAND = [BUILD / "bin" / "cloister", "sandbox", "run", "--limit", "wall=10s", "--", "/bin/sh", "-c", SEEN]
-# The program, once executed: the third exec down from the command.
-LEAVE = ["rx/*x/*x/*x"]
+# The program, once executed: below init, which is below inner or below the command itself.
+LEAVE = ["rx/*x/*x/*x", "rx/*/*x/*x"]
 
 
 def likely(name):
