@@ -1,6 +1,6 @@
 /*
  * A program of yours that runs a program of nobody you trust, through the C client (api/client.h).
- * Built with the tests; by hand, link cloister_api.
+ * cc -o ask examples/client.c $(pkg-config --cflags --libs cloister)
  */
 
 #include <stdio.h>
