@@ -13,6 +13,7 @@
 #include "api/rpc_client.h"
 #include "api/rpc_cq.h"
 #include "base/err.h"
+#include "base/trace.h"
 
 #define EXECUTE     "/cloister.exec.v1.Execution/Execute"
 #define INTERACT    "/cloister.exec.v1.Execution/Interact"
@@ -46,6 +47,28 @@ struct client_run {
 
 /* ---- the client --------------------------------------------------------------------------- */
 
+static int add_header(struct client *client, const char *key, const char *value, char **ret,
+                      struct err *err)
+{
+    if (!value)
+        return 0;
+    *ret = strdup(value);
+    if (!*ret)
+        return err_set(err, -ENOMEM, "client: %m");
+    client->headers[client->n_headers++] = (struct rpc_client_header){key, *ret};
+    return 0;
+}
+
+static int set_headers(struct client *client, const struct client_options *options, struct err *err)
+{
+    char trace_id[TRACE_ID_SIZE];
+    const char *parent = options->traceparent;
+    if (parent && !trace_parse(parent, strlen(parent), trace_id))
+        return err_set(err, -EINVAL, "'%.64s' is no traceparent", parent);
+    int rc = add_header(client, "cloister-subject", options->subject, &client->subject, err);
+    return rc < 0 ? rc : add_header(client, "traceparent", parent, &client->traceparent, err);
+}
+
 int client_new(const struct client_options *options, struct client **ret, struct err *err)
 {
     char target[512];
@@ -62,9 +85,7 @@ int client_new(const struct client_options *options, struct client **ret, struct
     struct client *client = calloc(1, sizeof(*client));
     if (!client)
         return err_set(err, -ENOMEM, "client: %m");
-    int rc = 0;
-    if (options->subject && !(client->subject = strdup(options->subject)))
-        rc = err_set(err, -ENOMEM, "client: %m");
+    int rc = set_headers(client, options, err);
     if (rc == 0)
         rc = rpc_cq_new(NULL, &client->cq, err);
     if (rc == 0)
@@ -88,6 +109,7 @@ struct client *client_free(struct client *client)
     rpc_channel_free(client->channel);
     rpc_cq_free(client->cq);
     free(client->subject);
+    free(client->traceparent);
     free(client);
     return NULL;
 }
@@ -415,11 +437,10 @@ static int run_begin(struct client *client, const struct beginning *what,
     run->events = events;
     run->arg = arg;
     run->interactive = what->interactive;
-    struct rpc_client_header subject = {"cloister-subject", client->subject};
     struct rpc_client_options options = {
         .path = what->path,
-        .headers = &subject,
-        .n_headers = client->subject ? 1 : 0,
+        .headers = client->headers,
+        .n_headers = client->n_headers,
         .first = what->first,
         .only = !what->interactive,
         .events = &run_events,

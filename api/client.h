@@ -34,6 +34,7 @@ struct client_options {
     const char *ca; /* PEM files, for TCP with mutual TLS (all three or none): who vouches for */
     const char *certificate, *key; /* the service; and who we are */
     const char *subject;           /* sent as cloister-subject; NULL: none */
+    const char *traceparent;       /* W3C Trace Context, sent along; NULL: none */
 };
 
 /** client_new() - no connection is made before the first call. */

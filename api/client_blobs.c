@@ -155,10 +155,9 @@ static int begin(struct client *client, struct put *put, struct rpc_client_call 
     message.size = put->blob->size;
     if (!fill(put, &message))
         return err_set(err, -EIO, "the file changed while it was read");
-    struct rpc_client_header subject = {"cloister-subject", client->subject};
     struct rpc_client_options options = {.path = "/cloister.exec.v1.Blobs/Put",
-                                         .headers = &subject,
-                                         .n_headers = client->subject ? 1 : 0,
+                                         .headers = client->headers,
+                                         .n_headers = client->n_headers,
                                          .first = &message.base,
                                          .events = &put_events,
                                          .user = put};

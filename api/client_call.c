@@ -50,12 +50,11 @@ int client_call(struct client *client, const char *path, const ProtobufCMessage 
                 struct rpc_status *status)
 {
     struct single single = {.arena = arena};
-    struct rpc_client_header subject = {"cloister-subject", client->subject};
     struct rpc_client_options options = {
         .path = path,
         .timeout_ms = timeout_ms,
-        .headers = &subject,
-        .n_headers = client->subject ? 1 : 0,
+        .headers = client->headers,
+        .n_headers = client->n_headers,
         .first = request,
         .only = true,
         .events = &single_events,

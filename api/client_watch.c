@@ -48,14 +48,13 @@ int client_node_watch(struct client *client, const struct client_watch_options *
     if (!watch)
         return err_set(err, -ENOMEM, "watch: %m");
     *watch = (struct client_watch){.client = client, .events = events, .arg = arg};
-    struct rpc_client_header subject = {"cloister-subject", client->subject};
     Cloister__Exec__V1__WatchRequest request = CLOISTER__EXEC__V1__WATCH_REQUEST__INIT;
     request.interval_ms = options->interval_ms;
     request.runs = options->runs;
     struct rpc_client_options call = {
         .path = "/cloister.exec.v1.Node/Watch",
-        .headers = &subject,
-        .n_headers = client->subject ? 1 : 0,
+        .headers = client->headers,
+        .n_headers = client->n_headers,
         .first = &request.base,
         .only = true,
         .events = &call_events,

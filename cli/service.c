@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/trace.h"
 
 bool service_option(struct service_place *place, int option, const char *value)
 {
@@ -49,15 +50,26 @@ int service_find(struct service_place *place, struct err *err)
                    place->connect);
 }
 
+/* As others do who pass a trace on to what they start. One that is malformed counts as none. */
+static const char *traceparent(void)
+{
+    char trace_id[TRACE_ID_SIZE];
+    const char *text = getenv("TRACEPARENT");
+    return text && trace_parse(text, strlen(text), trace_id) ? text : NULL;
+}
+
 struct client_options service_client(const struct service_place *place, const char *subject)
 {
-    if (!place->connect)
-        return (struct client_options){.socket = place->socket, .subject = subject};
-    return (struct client_options){.target = place->connect,
-                                   .ca = place->ca,
-                                   .certificate = place->cert,
-                                   .key = place->key,
-                                   .subject = subject};
+    struct client_options options = {.subject = subject, .traceparent = traceparent()};
+    if (!place->connect) {
+        options.socket = place->socket;
+        return options;
+    }
+    options.target = place->connect;
+    options.ca = place->ca;
+    options.certificate = place->cert;
+    options.key = place->key;
+    return options;
 }
 
 /* gRPC's words for a failed connection help nobody: try it once more by hand. Return: 0 or an

@@ -133,8 +133,9 @@ class Service:
     def client(self, **options):
         return Client(self.socket, **options)
 
-    def cli(self, *words, **options):
-        env = dict(os.environ, CLOISTER_SOCKET=str(self.socket))
+    def cli(self, *words, env=None, **options):
+        """The command line; @env comes on top of ours."""
+        env = {**os.environ, "CLOISTER_SOCKET": str(self.socket), **(env or {})}
         options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([BUILD / "bin" / "cloister", *words], env=env, capture_output=True, timeout=60 * SLOW,
                               **options)

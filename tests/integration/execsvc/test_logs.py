@@ -42,6 +42,14 @@ class Logs(ServiceTest):
         self.assertEqual(len(seen), 7)
         self.assertNotIn(TRACE, seen)
 
+    def test_the_command_line_passes_a_trace_on(self):
+        for parent, passed in ((f"00-{TRACE}-{SPAN}-01", True), ("nonsense\n", False)):
+            before = len(self.service.events("run.ended"))
+            done = self.service.cli("run", "--command", "--", "true", env={"TRACEPARENT": parent})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            ended = wait_for(lambda: self.service.events("run.ended")[before:], what="the run's end in the log")
+            self.assertEqual(ended[-1]["trace_id"] == TRACE, passed)
+
     def test_a_refused_request_has_a_line_with_its_trace_and_reason(self):
         run, _ = self.traced(f"00-{TRACE}-{SPAN}-01", argv=["/bin/true"], env={"A=B": "c"})
         self.assertEqual(run.code, "INVALID_ARGUMENT")
