@@ -27,16 +27,17 @@ class DocsTest(unittest.TestCase):
 
     def test_the_python_examples_print_what_the_page_says(self):
         page = (SOURCE / "docs" / "API.md").read_text()
-        first, second, third = re.findall(r"```python\n(.*?)```", page, re.S)
+        examples = re.findall(r"```python\n(.*?)```", page, re.S)
         promised = re.search(r"\nprints\n\n((?:    .*\n)+)", page).group(1).replace("    ", "")
         with tempfile.TemporaryDirectory() as directory:
             subprocess.run(["protoc", "-I", SOURCE / "proto", f"--python_out={directory}",
                             SOURCE / "proto/cloister/exec/v1/exec.proto"], check=True)
-            done = self.run_it(["/usr/bin/python3", "-B", "-c", "\nprint('----')\n".join((first, second, third))], cwd=directory)
+            done = self.run_it(["/usr/bin/python3", "-B", "-c", "\nprint('----')\n".join(examples)], cwd=directory)
         self.assertEqual(done.returncode, 0, done.stderr)
-        said, asked, large = done.stdout.split("----\n")
+        said, asked, left, large = done.stdout.split("----\n")
         self.assertEqual(said, promised)
         self.assertIn("hello ada", asked)
+        self.assertEqual(left.split(), [*map(str, range(10)), "VERDICT_EXITED"])
         self.assertEqual(large, "3145728\nfile b'out'\n")
 
     def test_the_c_example_is_judged(self):
