@@ -27,6 +27,7 @@ struct blob {
     uint64_t weight;
     uint32_t pins;  /* of sets that are held, and of puts of the same */
     uint32_t links; /* names in sets */
+    bool evicted;   /* only its removal is left */
     struct blob *next;
     struct blob *older, *newer;
     struct blob_member *members;
@@ -86,6 +87,8 @@ void blob_use(struct blob *blob);
  */
 struct blob *blob_add(struct blob_store *store, const struct blob_key *key,
                       struct blob_tenant *tenant, uint64_t size);
+/** blob_evict() - it, and the sets that it is part of: nobody holds it. */
+void blob_evict(struct blob *blob);
 void blob_pin(struct blob *blob);
 void blob_unpin(struct blob *blob);
 

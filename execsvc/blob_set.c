@@ -142,6 +142,20 @@ static void forget(struct blob_set *set)
     blob_discharge(set->store, set->tenant, set->weight);
 }
 
+/* It could not be made, and has left nothing. When a blob was not where it should be (somebody has
+ * tidied up behind our back) none of them is believed: who puts them again is helped. */
+static void give_up(struct blob_set *set)
+{
+    size_t n = set->fault.code == -ENOENT ? set->n_members : 0;
+    forget(set);
+    for (size_t i = 0; i < n; i++) {
+        struct blob *blob = set->members[i].blob; /* lives until the loop's next turn */
+        if (!blob->evicted && !blob->pins)
+            blob_evict(blob);
+    }
+    free(set);
+}
+
 static void let_go(struct blob_set *set)
 {
     if (--set->holds)
@@ -149,10 +163,8 @@ static void let_go(struct blob_set *set)
     for (size_t i = 0; i < set->n_members; i++)
         blob_unpin(set->members[i].blob);
     blob_let_go(set->store, set->tenant, set->weight);
-    if (set->made)
-        return;
-    forget(set); /* it could not be made, and has left nothing */
-    free(set);
+    if (!set->made)
+        give_up(set);
 }
 
 /* ---- the end of one ---- */

@@ -185,9 +185,10 @@ static void forget(struct blob *blob)
     blob_tenant_check(store, blob->tenant);
 }
 
-static void evict(struct blob *blob)
+void blob_evict(struct blob *blob)
 {
     struct blob_store *store = blob->store;
+    blob->evicted = true;
     while (blob->members)
         blob_set_evict(blob->members->set);
     store->counts->evictions++;
@@ -204,7 +205,7 @@ static bool evict_oldest(struct blob_store *store, const struct blob_tenant *ten
     for (struct blob *blob = store->oldest; blob; blob = blob->newer) {
         if (blob->pins || (tenant && blob->tenant != tenant))
             continue;
-        evict(blob);
+        blob_evict(blob);
         return true;
     }
     for (struct blob_set *set = store->oldest_set; set; set = set->newer) {
@@ -275,7 +276,7 @@ static int load(struct blob_store *store, struct err *err)
         r = take_in(store, &found[i], err);
     while (r == 0 && (store->counts->bytes > store->options.bytes_max ||
                       store->counts->blobs > BLOB_COUNT_MAX))
-        evict(store->oldest); /* the cache was larger when we were here last */
+        blob_evict(store->oldest); /* the cache was larger when we were here last */
     return r;
 }
 

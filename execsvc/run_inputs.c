@@ -85,6 +85,13 @@ bool run_inputs_ready(struct run *run)
         return false;
     }
     struct rpc_status status;
+    if (fault->code == -ENOENT) {
+        rpc_status_set(&status, RPC_FAILED_PRECONDITION, "BLOB_MISSING",
+                       "a blob of this run has gone from this node: put them again (Blobs.Missing "
+                       "says which)");
+        run_fail(run, &status);
+        return false;
+    }
     log_error("inputs.failed", fault->text, LOG_RUN(run));
     rpc_status_of_fault(fault, &status);
     if (status.code != RPC_RESOURCE_EXHAUSTED)

@@ -353,6 +353,16 @@ class Guards(ServiceTest):
         self.assertNotIn(b"host secret", run.stdout)
         self.assertNotIn(b"[spawner]", run.stdout)
 
+    def test_what_somebody_has_removed_is_asked_for_again(self):
+        name = self.client.put(b"gone by hand")
+        for path in (self.service.directory / "cache" / "blobs").glob(f"*-{name.hex()}"):
+            path.unlink()
+        run = self.client.run(argv=["/bin/cat", "f"], blobs={"f": name})
+        self.assertEqual((run.code, run.details["reason"]), ("FAILED_PRECONDITION", "BLOB_MISSING"))
+        self.assertEqual(self.client.missing([name]), [name])
+        self.client.put(b"gone by hand")
+        self.assertEqual(self.client.run(argv=["/bin/cat", "f"], blobs={"f": name}).stdout, b"gone by hand")
+
     def test_the_cache_is_the_services_alone(self):
         for path in (self.service.directory / "cache", self.service.directory / "cache" / "sets"):
             status = path.stat()
@@ -383,6 +393,26 @@ class Restart(ServiceTest):
 
     def test_the_inner_spawner_is_killed(self):
         self.again(0)
+
+
+class End(unittest.TestCase):
+    def test_a_put_under_way_does_not_hold_up_the_end(self):
+        with Service() as service:
+            client, codes = service.client(), []
+
+            def messages():
+                yield contract.PutRequest(sha256=b"h" * 32, size=MIB, data=b"half")
+                time.sleep(60)
+            thread = threading.Thread(target=lambda: codes.append(client.refused_put(messages())[0]), daemon=True)
+            thread.start()
+            wait_for(lambda: os.listdir(service.directory / "cache" / "tmp"), 10 * SLOW, "a put")
+            client.put(b"whole")
+            service.stop()
+            thread.join(10 * SLOW)
+            self.assertEqual(codes, ["UNAVAILABLE"])
+            self.assertEqual(os.listdir(service.directory / "cache" / "tmp"), [])
+            self.assertEqual(len(os.listdir(service.directory / "cache" / "blobs")), 1)
+            client.close()
 
 
 class Without(unittest.TestCase):
