@@ -7,6 +7,7 @@
 #include "execsvc/spawner.h"
 
 #define PLACES_EVERY_US UINT64_C(500000)
+#define PLACES_MANY     500 /* telling each its place takes time by the square of their number */
 
 int exs_admission(struct exs *exs, struct err *err)
 {
@@ -37,6 +38,14 @@ static void tell_place(struct adm_ticket *ticket, void *arg)
     run_on_place(container_of(ticket, struct run, ticket), &place);
 }
 
+static void on_places(struct loop_timer *timer);
+
+static void tell_places_later(struct exs *exs, uint32_t waiting)
+{
+    uint64_t times = 1 + waiting / PLACES_MANY;
+    loop_timer_set(exs->loop, &exs->places, clock_us() + times * PLACES_EVERY_US, on_places);
+}
+
 static void on_places(struct loop_timer *timer)
 {
     struct exs *exs = container_of(timer, struct exs, places);
@@ -44,7 +53,7 @@ static void on_places(struct loop_timer *timer)
     adm_each_waiting(exs->adm, tell_place, exs);
     adm_counts(exs->adm, &counts);
     if (counts.waiting > 0)
-        loop_timer_set(exs->loop, &exs->places, clock_us() + PLACES_EVERY_US, on_places);
+        tell_places_later(exs, counts.waiting);
 }
 
 void exs_schedule(struct exs *exs)
@@ -63,7 +72,7 @@ void exs_schedule(struct exs *exs)
     exs->scheduling = false;
     adm_counts(exs->adm, &counts);
     if (counts.waiting > 0 && !exs->places.loop)
-        loop_timer_set(exs->loop, &exs->places, clock_us() + PLACES_EVERY_US, on_places);
+        tell_places_later(exs, counts.waiting);
 }
 
 void exs_check_stalls(struct exs *exs)
