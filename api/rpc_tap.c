@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "api/rpc_cq.h"
 #include "base/clock.h"
 
 static _Atomic(struct rpc_tap *) taps[RPC_TAP_FDS];
@@ -47,5 +48,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     if (n <= 0 || fd < 0 || fd >= RPC_TAP_FDS || flags & (MSG_PEEK | MSG_ERRQUEUE))
         return n;
     struct rpc_tap *tap = atomic_load_explicit(&taps[fd], memory_order_acquire);
-    return tap ? show(tap, message, n) : n;
+    if (!tap)
+        return n;
+    RPC_TAG_TAKE(tap); /* gRPC reads a connection from one thread at a time, not always the same */
+    n = show(tap, message, n);
+    RPC_TAG_GIVE(tap);
+    return n;
 }
