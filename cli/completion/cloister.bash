@@ -10,8 +10,8 @@ _cloister_run="--runtime --command --file --env --limit --policy --output --json
     --class --detach --grace --attach --from --label --subject --socket --connect --ca --cert --key --quiet --help -t -i -q -h"
 _cloister_run_values="--runtime --file --env --limit --policy --output --class --grace --attach --from --label --subject --socket --connect --ca --cert --key"
 _cloister_sandbox="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing
-    --dry-run --json --help -h"
-_cloister_sandbox_values="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing"
+    --dry-run --json --help -l -p -b -e -h"
+_cloister_sandbox_values="--limit --policy --bind --env --cwd --output --launcher --disable-layer --allow-missing -l -p -b -e"
 _cloister_node="info runtimes stats --socket --connect --ca --cert --key --help -h"
 _cloister_top="--once --json --interval --socket --connect --ca --cert --key --help -h"
 _cloister_doctor="--json --help"
@@ -78,9 +78,9 @@ _cloister_runtime()
 _cloister_value()
 {
     case $1 in
-        --limit) _cloister_pairs "$_cloister_limits" "$2" ;;
+        --limit | -l) _cloister_pairs "$_cloister_limits" "$2" ;;
         --runtime) _cloister_runtime "$2" ;;
-        --policy)
+        --policy | -p)
             if [[ ${COMP_WORDS[1]} == run ]]; then
                 _cloister_words "no-subprocess subprocess" "$2"
             else
@@ -91,8 +91,8 @@ _cloister_value()
         --launcher) _cloister_words "native bwrap" "$2" ;;
         --disable-layer | --allow-missing) _cloister_words "$_cloister_layers" "$2" ;;
         --output | --cwd) _cloister_directories "$2" ;;
-        --file | --bind | --socket | --ca | --cert | --key) _cloister_files "$2" ;;
-        --env | --label | --grace | --attach | --from | --subject | --connect | --interval) COMPREPLY=() ;;
+        --file | --bind | -b | --socket | --ca | --cert | --key) _cloister_files "$2" ;;
+        --env | -e | --label | --grace | --attach | --from | --subject | --connect | --interval) COMPREPLY=() ;;
         *) return 1 ;;
     esac
 }

@@ -332,6 +332,13 @@ test('what is declared is what there is', () => {
   }
 });
 
+test('the example', async () => {
+  const lines = readFileSync(join(SOURCE, 'examples', 'client.mjs'), 'utf8');
+  const failed = await refusal(Error, promisify(execFile)(process.execPath, ['--input-type=module', '-e', lines]));
+  assert.equal(failed.code, 1);
+  assert.match(failed.stdout, /^hello from inside\nMEMORY_LIMIT: your program .* 64M .*\n$/);
+});
+
 test('the readme\'s lines', async () => {
   const blocks = [...readFileSync(join(PACKAGE, 'README.md'), 'utf8').matchAll(/```js\n([^]*?)```/g)].map((match) => match[1]);
   const [first, more, talk] = blocks;
