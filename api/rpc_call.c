@@ -51,8 +51,8 @@ static void call_settle(struct rpc_call *call)
     call_tell_end(call);
     if (call->method)
         call->method->on_close(call, call->cancelled != 0);
-    if (call->counted)
-        rpc_conns_call_done(server->conns, &call->peer);
+    if (call->account)
+        rpc_conns_call_done(server->conns, &call->peer, call->account);
     if (call->prev)
         call->prev->next = call->next;
     else
@@ -103,15 +103,17 @@ int rpc_call_arm(struct rpc_server *server)
 static bool call_identify(struct rpc_call *call)
 {
     char *text = grpc_call_get_peer(call->call);
-    int r = rpc_conns_call(call->server->conns, text ? text : "", &call->peer);
+    int r = rpc_conns_call(call->server->conns, text ? text : "", &call->peer, &call->account);
     gpr_free(text);
-    call->counted = r == 0;
     if (r == RPC_CONNS_UNKNOWN)
         rpc_call_finish_code(call, RPC_UNAUTHENTICATED, "the connection has no known peer");
     else if (r == RPC_CONNS_FULL)
         rpc_call_finish_code(call, RPC_RESOURCE_EXHAUSTED,
                              "more than %u calls at once on one connection",
                              call->server->options.streams_per_connection_max);
+    else if (r == RPC_CONNS_PEER_FULL)
+        rpc_call_finish_code(call, RPC_RESOURCE_EXHAUSTED,
+                             "too many calls at once on all your connections");
     return r == 0;
 }
 

@@ -30,9 +30,19 @@
 #include "base/err.h"
 
 #define WINDOW_MAX (RPC_TAP_FDS / 2)
+#define PEER_SHARE 2 /* no peer may have more than this part of all calls */
+
+/* One who is known by a name, while he has connections or calls. */
+struct rpc_account {
+    struct rpc_account *prev, *next;
+    char identity[sizeof(((struct rpc_peer *)0)->identity)];
+    uint32_t refs; /* connections and calls */
+    uint32_t calls;
+};
 
 struct conn {
     bool open;
+    struct rpc_account *account; /* while it is open */
     ino_t inode;
     struct rpc_peer peer;
     struct rpc_tap tap;
@@ -45,6 +55,7 @@ struct rpc_conns {
     grpc_server_credentials *creds;
     int first, cursor, window; /* descriptor numbers [first, first + window) */
     struct conn *table;        /* of window entries */
+    struct rpc_account *accounts;
     uint32_t n_open, n_unix;
     uint64_t total, refused, abuses;
     int poke_fd; /* the guard has ended a connection: look which */
@@ -71,21 +82,6 @@ int rpc_conns_new(struct rpc_server *server, struct rpc_conns **ret, struct err 
     conns->creds = grpc_insecure_server_credentials_create();
     *ret = conns;
     return 0;
-}
-
-struct rpc_conns *rpc_conns_free(struct rpc_conns *conns)
-{
-    if (!conns)
-        return NULL;
-    for (int i = 0; i < conns->window; i++)
-        if (conns->table[i].inode)
-            rpc_tap_set(conns->first + i, NULL);
-    loop_io_remove(&conns->poke_io);
-    fd_close(conns->poke_fd);
-    grpc_server_credentials_release(conns->creds);
-    free(conns->table);
-    free(conns);
-    return NULL;
 }
 
 /* Of each connection that the guard has ended, once. */
@@ -129,6 +125,65 @@ static bool conn_is_open(const struct rpc_conns *conns, int index)
            st.st_ino == conn->inode;
 }
 
+static struct rpc_account *account_get(struct rpc_conns *conns, const char *identity)
+{
+    struct rpc_account *account = conns->accounts;
+    while (account && strcmp(account->identity, identity) != 0)
+        account = account->next;
+    if (!account) {
+        account = calloc(1, sizeof(*account));
+        if (!account)
+            return NULL;
+        snprintf(account->identity, sizeof(account->identity), "%s", identity);
+        account->next = conns->accounts;
+        if (account->next)
+            account->next->prev = account;
+        conns->accounts = account;
+    }
+    account->refs++;
+    return account;
+}
+
+static void account_put(struct rpc_conns *conns, struct rpc_account *account)
+{
+    if (!account || --account->refs > 0)
+        return;
+    if (account->prev)
+        account->prev->next = account->next;
+    else
+        conns->accounts = account->next;
+    if (account->next)
+        account->next->prev = account->prev;
+    free(account);
+}
+
+static void conn_close(struct rpc_conns *conns, struct conn *conn)
+{
+    if (!conn->open)
+        return;
+    conn->open = false;
+    conns->n_open--;
+    conns->n_unix -= conn->peer.transport == RPC_TRANSPORT_UNIX;
+    account_put(conns, take_ptr(conn->account));
+}
+
+struct rpc_conns *rpc_conns_free(struct rpc_conns *conns)
+{
+    if (!conns)
+        return NULL;
+    for (int i = 0; i < conns->window; i++)
+        if (conns->table[i].inode)
+            rpc_tap_set(conns->first + i, NULL);
+    loop_io_remove(&conns->poke_io);
+    fd_close(conns->poke_fd);
+    grpc_server_credentials_release(conns->creds);
+    for (int i = 0; i < conns->window; i++)
+        conn_close(conns, &conns->table[i]);
+    free(conns->table);
+    free(conns);
+    return NULL;
+}
+
 /* gRPC does not tell when it closes a connection: look. Return: how many of @uid are left on unix
  * sockets. */
 static uint32_t conns_sweep(struct rpc_conns *conns, uid_t uid)
@@ -140,9 +195,7 @@ static uint32_t conns_sweep(struct rpc_conns *conns, uid_t uid)
             continue;
         left--;
         if (!conn_is_open(conns, i)) {
-            conn->open = false;
-            conns->n_open--;
-            conns->n_unix -= conn->peer.transport == RPC_TRANSPORT_UNIX;
+            conn_close(conns, conn);
         } else if (conn->peer.transport == RPC_TRANSPORT_UNIX && conn->peer.uid == uid) {
             mine++;
         }
@@ -185,13 +238,17 @@ static void conns_take(struct rpc_conns *conns, int accepted, const struct rpc_p
     AUTO_CLOSE int fd = accepted;
     struct stat st;
     int numbered = fstat(fd, &st) < 0 ? -errno : conns_number(conns, fd);
-    if (numbered < 0) {
+    struct rpc_account *account = numbered < 0 ? NULL : account_get(conns, peer->identity);
+    if (!account) {
+        fd_close(numbered);
         conns->refused++;
         return;
     }
     struct conn *conn = &conns->table[numbered - conns->first];
     conn_tell(conns, conn);
-    *conn = (struct conn){.open = true,
+    conn_close(conns, conn); /* the number was free: it is closed, and nobody had looked yet */
+    *conn = (struct conn){.account = account,
+                          .open = true,
                           .inode = st.st_ino,
                           .peer = *peer,
                           .tap.poke_fd = conns->poke_fd};
@@ -231,7 +288,8 @@ void rpc_conns_take_tls(struct rpc_conns *conns, int line, const char *identity)
     conns_take(conns, line, &peer);
 }
 
-int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret)
+int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret,
+                   struct rpc_account **ret_account)
 {
     if (strncmp(peer_text, "fd:", 3) != 0)
         return RPC_CONNS_UNKNOWN;
@@ -246,13 +304,21 @@ int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_pe
     /* gRPC itself counts only for peers that have acknowledged its settings. */
     if (conn->calls >= conns->server->options.streams_per_connection_max)
         return RPC_CONNS_FULL;
+    if (conn->account->calls >= conns->server->options.calls_max / PEER_SHARE)
+        return RPC_CONNS_PEER_FULL;
     conn->calls++;
+    conn->account->calls++;
+    conn->account->refs++;
+    *ret_account = conn->account;
     *ret = conn->peer;
     return 0;
 }
 
-void rpc_conns_call_done(struct rpc_conns *conns, const struct rpc_peer *peer)
+void rpc_conns_call_done(struct rpc_conns *conns, const struct rpc_peer *peer,
+                         struct rpc_account *account)
 {
+    account->calls--;
+    account_put(conns, account);
     struct conn *conn = &conns->table[peer->slot];
     if (conn->peer.connection == peer->connection) /* else the number is another's already */
         conn->calls--;

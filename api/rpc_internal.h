@@ -20,6 +20,7 @@ struct rpc_entry {
 
 struct door;
 struct rpc_listener;
+struct rpc_account;
 struct rpc_conns;
 struct rpc_health;
 
@@ -61,6 +62,7 @@ struct rpc_call {
     const char *path;                /* of the method asked for; NULL: none of ours */
     void *user;
     struct rpc_peer peer;
+    struct rpc_account *account; /* where it is counted; NULL: it was refused */
     struct rpc_tag accept_tag, close_tag, read_tag, write_tag, status_tag;
     unsigned tags;
     grpc_byte_buffer *incoming, *outgoing;
@@ -69,7 +71,6 @@ struct rpc_call {
     bool finishing; /* its status is known */
     bool status_sent;
     bool over;
-    bool counted; /* by its connection */
     enum rpc_code status_code;
     char reason[RPC_REASON_MAX];
     grpc_slice status_message;
@@ -91,11 +92,14 @@ struct rpc_conns *rpc_conns_free(struct rpc_conns *conns);
 void rpc_conns_take_unix(struct rpc_conns *conns, int accepted);
 void rpc_conns_take_tls(struct rpc_conns *conns, int line, const char *identity);
 /* A call on the connection that gRPC calls "fd:N". Return: 0; RPC_CONNS_UNKNOWN when it is none of
- * ours that is still open; RPC_CONNS_FULL when it has as many calls as it may have. */
-enum { RPC_CONNS_UNKNOWN = 1, RPC_CONNS_FULL };
-int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret);
+ * ours that is still open; RPC_CONNS_FULL when it has as many calls as it may have,
+ * RPC_CONNS_PEER_FULL when all connections of its peer together have. */
+enum { RPC_CONNS_UNKNOWN = 1, RPC_CONNS_FULL, RPC_CONNS_PEER_FULL };
+int rpc_conns_call(struct rpc_conns *conns, const char *peer_text, struct rpc_peer *ret,
+                   struct rpc_account **ret_account);
 /* The end of a call for which that was 0. */
-void rpc_conns_call_done(struct rpc_conns *conns, const struct rpc_peer *peer);
+void rpc_conns_call_done(struct rpc_conns *conns, const struct rpc_peer *peer,
+                         struct rpc_account *account);
 void rpc_conns_stats(struct rpc_conns *conns, struct rpc_server_stats *ret);
 /* rpc_listen.c */
 int rpc_listeners_start(struct rpc_server *server, struct err *err);

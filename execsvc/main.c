@@ -350,6 +350,7 @@ int main(int argc, char **argv)
 {
     struct exs_options options;
     struct err err = {0};
+    memory_set_up();
     exs_config_init(&config);
     log_init("execsvc", LOG_INFO);
     if (exs_options_read(argc, argv, &options, &config, &err) < 0) {

@@ -10,13 +10,25 @@
 #define EVERY_US   UINT64_C(1000000)
 #define WORTH_IT   (UINT64_C(4) << 20)
 #define GAIN_LEAST (UINT64_C(2) << 20)
+#define FADES      16
+#define MMAP_FROM  (1 << 20) /* what runs come and go with (256 KiB) stays below: no page faults */
+#define TRIM_FROM  (16 << 20)
+
+void memory_set_up(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+    mallopt(M_TRIM_THRESHOLD, TRIM_FROM);
+}
+
+static uint64_t unused(const struct memory_figures *now)
+{
+    return now->free_bytes < now->resident_bytes ? now->free_bytes : now->resident_bytes;
+}
 
 bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes)
 {
-    if (now->resident_bytes <= now->used_bytes)
-        return false;
-    uint64_t unused = now->resident_bytes - now->used_bytes;
-    return unused > WORTH_IT && unused > kept_bytes + GAIN_LEAST;
+    return unused(now) > WORTH_IT && unused(now) > kept_bytes + GAIN_LEAST;
 }
 
 enum memory_verdict memory_judge(const struct memory_figures *now, uint64_t max_bytes)
@@ -37,7 +49,7 @@ static void measure(struct memory_figures *ret)
     }
     struct mallinfo2 heap = mallinfo2();
     ret->resident_bytes = (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
-    ret->used_bytes = heap.uordblks + heap.hblkhd;
+    ret->free_bytes = heap.fordblks;
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -45,13 +57,12 @@ static void on_timer(struct loop_timer *timer)
     struct exs *exs = container_of(timer, struct exs, memory.timer);
     struct memory_figures now;
     measure(&now);
-    exs->memory.kept_bytes -=
-        exs->memory.kept_bytes / 8; /* what a trim could not get may be free by now */
+    /* What a trim could not get at may be free by now. */
+    exs->memory.kept_bytes -= exs->memory.kept_bytes / FADES;
     if (memory_wants_trim(&now, exs->memory.kept_bytes)) {
         malloc_trim(0);
         measure(&now);
-        exs->memory.kept_bytes =
-            now.resident_bytes > now.used_bytes ? now.resident_bytes - now.used_bytes : 0;
+        exs->memory.kept_bytes = unused(&now);
         exs->stats.memory_trims++;
     }
     enum memory_verdict verdict = memory_judge(&now, exs->config->memory_max);

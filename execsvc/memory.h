@@ -23,15 +23,22 @@ typedef void memory_fn(enum memory_verdict verdict, uint64_t resident_bytes);
 struct memory_watch {
     memory_fn *on_too_much;
     struct loop_timer timer;
-    uint64_t kept_bytes; /* freed and still resident after the last trim; fades */
+    uint64_t kept_bytes; /* perhaps unused and still resident after the last trim; fades */
 };
 
 struct memory_figures {
     uint64_t resident_bytes; /* without files */
-    uint64_t used_bytes;     /* of the heap, by glibc's books */
+    uint64_t free_bytes;     /* in glibc's arenas, resident or given back: it does not know */
 };
 
-/** memory_wants_trim() - much is resident that nobody uses, and more than a trim left. Pure. */
+/**
+ * memory_set_up() - before there are threads: one arena for all
+ * malloc_trim() gives the end of the main arena back, and of no other. Threads that allocate are
+ * few here, and take turns anyway (base/loop.h).
+ */
+void memory_set_up(void);
+
+/** memory_wants_trim() - much may be resident that nobody uses, and more than a trim left. Pure. */
 bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes);
 /** memory_judge() - @max_bytes 0: no limit. Pure. */
 enum memory_verdict memory_judge(const struct memory_figures *now, uint64_t max_bytes);

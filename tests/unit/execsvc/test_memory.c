@@ -4,21 +4,21 @@
 
 #define MIB(n) ((uint64_t)(n) << 20)
 
-static bool wants(uint64_t resident, uint64_t used, uint64_t kept)
+static bool wants(uint64_t resident, uint64_t free, uint64_t kept)
 {
-    const struct memory_figures now = {.resident_bytes = resident, .used_bytes = used};
+    const struct memory_figures now = {.resident_bytes = resident, .free_bytes = free};
     return memory_wants_trim(&now, kept);
 }
 
 static void what_is_freed_is_given_back_once(void **state)
 {
     (void)state;
-    assert_false(wants(MIB(20), MIB(17), 0));
-    assert_true(wants(MIB(700), MIB(5), 0));
-    assert_false(wants(MIB(700), MIB(697), 0));
-    assert_true(wants(MIB(700), MIB(5), MIB(10))); /* grown while it was in use, freed now */
-    assert_false(wants(MIB(40), MIB(5), MIB(33))); /* a trim did not get at more than that */
-    assert_false(wants(MIB(4), MIB(5), 0));
+    assert_false(wants(MIB(20), MIB(3), 0));
+    assert_true(wants(MIB(700), MIB(690), 0));
+    assert_false(wants(MIB(700), MIB(3), 0));
+    assert_true(wants(MIB(700), MIB(690), MIB(10))); /* grown while it was in use, freed now */
+    assert_false(wants(MIB(40), MIB(34), MIB(33)));  /* a trim did not get at more than that */
+    assert_false(wants(MIB(3), MIB(690), 0));        /* given back already */
 }
 
 static enum memory_verdict judge(uint64_t resident, uint64_t max)
