@@ -53,6 +53,7 @@ struct blob_set {
     struct blob_set *next;
     struct blob_set *older, *newer;
     struct err fault;            /* code 0: none */
+    struct err outcome;          /* the same while it is the worker's */
     struct blob_set_file *files; /* while it is being made; their paths are in the same block */
     size_t n_members;
     struct blob_member members[];

@@ -202,7 +202,7 @@ static void run_make(struct work *work)
     struct blob_set *set = container_of(work, struct blob_set, work);
     char name[BLOB_SET_SIZE];
     blob_hex(set->id, BLOB_SHA256, name);
-    blob_set_make(&set->store->dirs, name, set->files, set->n_members, &set->fault);
+    blob_set_make(&set->store->dirs, name, set->files, set->n_members, &set->outcome);
 }
 
 static void done_make(struct work *work)
@@ -210,6 +210,7 @@ static void done_make(struct work *work)
     struct blob_set *set = container_of(work, struct blob_set, work);
     free(set->files);
     set->files = NULL;
+    set->fault = set->outcome;
     set->made = set->fault.code == 0;
     set->store->counts->sets_made += set->made;
     if (!set->made)

@@ -110,7 +110,7 @@ static void start_node(struct world *w, const char *cache_dir)
     snprintf(w->config.instance, sizeof(w->config.instance), "inputs-%d", getpid());
     snprintf(w->config.cache_dir, sizeof(w->config.cache_dir), "%s", cache_dir);
     w->config.cache_uid = w->config.cache_gid = OWNER;
-    w->config.slots_max = 2;
+    w->config.slots_max = 8; /* a slot is free a moment after its result */
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
     AUTO_CLOSE int spawner_end = pair[0];
     if (node_start(&w->config, spawner_end, &w->node, &err) < 0 ||
