@@ -166,6 +166,8 @@ static void take_away(struct run *run, const char *reason, const char *words)
 
 void run_keep_stalled(struct run *run)
 {
+    log_warn("run.stalled", "its client takes nothing of its result", LOG_RUN(run),
+             LOG_STR("tenant", run->tenant));
     take_away(run, "STALLED", "nothing was taken for too long: come back with Attach");
     if (!run_keep_leave(run, false))
         run_abandon(run);

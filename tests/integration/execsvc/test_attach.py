@@ -459,6 +459,43 @@ class Limits(unittest.TestCase):
         self.assertEqual(spools(), 0)
 
 
+class Counted(unittest.TestCase):
+    def test_who_left_came_back_and_did_not_is_counted(self):
+        with Service() as service:
+            client = service.client()
+            first = client.start(argv=["/bin/sleep", "1"], detach_grace_ms=30000)
+            client.start(argv=["/bin/sleep", "60"], detach_grace_ms=200)
+            client.back(first)
+            names = ("execsvc_runs_detached_total", "execsvc_runs_attached_total", "execsvc_runs_expired_total",
+                     "execsvc_results_evicted_total", "execsvc_kept_runs")
+            seen = None
+
+            def counted():
+                nonlocal seen
+                figures = service.metrics()
+                seen = [figures[name] for name in names]
+                return seen == [2, 1, 1, 0, 1] and figures["execsvc_kept_bytes"] > 0
+            try:
+                wait_for(counted, 10)
+            except AssertionError:
+                self.fail(seen)
+            client.close()
+
+    def test_who_takes_nothing_of_a_result_is_sent_away(self):
+        with Service({"execsvc": {"stall": "500ms"}}) as service:
+            client = service.client()
+            run_id = client.start(argv=["/bin/sh", "-c", "head -c 200000 /dev/zero; head -c 4000000 /dev/zero > f"],
+                                  collect={}, detach_grace_ms=60000)
+            self.assertEqual(len(client.back(run_id).files[b"f"]["data"]), 4000000)
+            idle = client.attach(run_id)
+            next(idle)
+            wait_for(lambda: service.events("run.stalled"), 20, "the end of its patience")
+            run = client.finish(idle, Run())
+            self.assertEqual((run.code, run.details["reason"], run.result), ("ABORTED", "STALLED", None))
+            self.assertEqual(len(client.back(run_id).files[b"f"]["data"]), 4000000)
+            client.close()
+
+
 class Drain(unittest.TestCase):
     def test_a_detached_run_may_end_and_be_fetched_during_a_drain(self):
         with Service({"execsvc": {"drain": "30s"}}) as service:
