@@ -147,14 +147,14 @@ static int env_text(const char **env, size_t *n, const char *entry, struct arena
     return env_set(env, n, SBX_ARGS_MAX, name, equals + 1, arena, err);
 }
 
-static int build_env(struct run *run, const char *const **ret, struct err *err)
+static int build_env(struct run *run, bool terminal, const char *const **ret, struct err *err)
 {
     struct arena *arena = &run->scratch;
     const struct exs_config *config = run->exs->config;
     const char **env = arena_zalloc(arena, SBX_ARGS_MAX + 1, sizeof(*env));
     size_t n = 0;
     int r = env ? 0 : err_set(err, -ENOMEM, "no memory for the environment");
-    if (r == 0 && run->request.terminal)
+    if (r == 0 && terminal)
         r = env_set(env, &n, SBX_ARGS_MAX, "TERM", "xterm-256color", arena, err);
     for (size_t i = 0; r == 0 && i < config->n_env; i++)
         r = env_text(env, &n, config->env[i], arena, err);
@@ -259,24 +259,24 @@ static int name_output(struct run *run, struct err *err)
 
 /* ---- the two steps ---- */
 
-static int build_common(struct run *run, struct run_plan *plan, struct err *err)
+static int build_common(struct run *run, bool terminal, struct run_plan *plan, struct err *err)
 {
     *plan = (struct run_plan){.spec = {.limits = run->limits,
                                        .layers = LAYERS_ALL,
-                                       .terminal = run->request.terminal,
+                                       .terminal = terminal,
                                        .rows = run->rows,
                                        .cols = run->cols,
                                        .collect = run->request.collect,
                                        .tree = runtime_tree(run->runtime),
                                        .inputs = blob_pin_name(&run->inputs),
                                        .tenant = run->tenant}};
-    int r = build_env(run, &plan->spec.envp, err);
+    int r = build_env(run, terminal, &plan->spec.envp, err);
     return r < 0 ? r : build_files(run, plan, err);
 }
 
 int run_plan_main(struct run *run, struct run_plan *plan, struct err *err)
 {
-    int r = build_common(run, plan, err);
+    int r = build_common(run, run->request.terminal, plan, err);
     if (r < 0)
         return r;
     enum model_subprocess asked = run->request.subprocess;
@@ -300,14 +300,13 @@ int run_plan_compile(struct run *run, struct run_plan *plan, struct err *err)
 {
     int r = name_output(run, err);
     if (r == 0)
-        r = build_common(run, plan, err);
+        r = build_common(run, false, plan, err);
     if (r < 0)
         return r;
     exs_limits(run->exs, &run->runtime->compile_limits, &plan->spec.limits);
     for (int id = 0; id < LIMIT_COUNT; id++)
         if (plan->spec.limits.v[id] > run->exs->ceilings.v[id])
             plan->spec.limits.v[id] = run->exs->ceilings.v[id];
-    plan->spec.terminal = false;
     plan->spec.collect = true;
     return build_argv(run, &run->runtime->compile, &plan->spec.argv, err);
 }

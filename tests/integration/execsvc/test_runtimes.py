@@ -1,6 +1,8 @@
 """Runtimes as configuration: what docs/RUNTIMES.md says is done, with its own lines; trees of their own; what is wrong."""
 
+import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -97,6 +99,15 @@ class Documented(ServiceTest):
         run = self.box("tty; stty size; echo made >out", terminal=(30, 100), collect={})
         self.assertEqual(run.stdout.split(), [b"/dev/pts/0", b"30", b"100"], run)
         self.assertEqual(run.files[b"out"]["data"], b"made\n")
+
+    def test_large_inputs_are_there_too(self):
+        content = os.urandom(3 << 20)
+        with tempfile.TemporaryDirectory() as place:
+            (Path(place) / "a.ash").write_text("sha256sum data; wc -c <data; ls /bin/busybox")
+            (Path(place) / "data").write_bytes(content)
+            run = self.service.cli("run", "--file", "data", "a.ash", cwd=place)
+        self.assertEqual(run.stdout.decode().split(), [hashlib.sha256(content).hexdigest(), "data", str(3 << 20),
+                                                       "/bin/busybox"], run)
 
     def test_a_mount_is_seen_by_its_runtime_only_and_cannot_be_written(self):
         run = self.box("head -c 9 /opt/texts/GPL-3 | wc -c; grep ' /opt/texts ' /proc/self/mountinfo")
@@ -198,6 +209,8 @@ class CompileCache(ServiceTest):
     def test_arguments_and_input_do_not_count(self):
         self.program(1004)
         self.assertCompiled(self.program(1004, args=["x"], stdin_data=b"y", collect={}), False)
+        run = self.client.run(runtime="c", files={"main.c": HELLO.replace("ANSWER", "1004")}, terminal=(24, 80))
+        self.assertTrue(run.result.timing.compile_cached, run)
 
     def test_another_tenant_does_not_find_it(self):
         anna, ben = self.service.client(subject="anna"), self.service.client(subject="ben")

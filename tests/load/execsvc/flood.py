@@ -55,7 +55,7 @@ def main():
     parser.add_argument("--percent", type=float, default=25)
     options = parser.parse_args()
     need_root()
-    with Service({"execsvc": {"running_max": 2, "queue_per_tenant": 2 * FLOOD}}, ACT_FOR_ANYBODY) as service:
+    with Service({"execsvc": {"running_max": 2, "queue_per_tenant": 2 * FLOOD, "running_per_tenant": 0}}, ACT_FOR_ANYBODY) as service:
         medians = asyncio.run(compare(service, options.seconds, options.turns))
     for class_, name in ((INTERACTIVE, "interactive"), (BATCH, "batch")):
         moved = (medians[class_] / medians[None] - 1) * 100
