@@ -50,6 +50,7 @@ struct bench {
     unsigned gap_rounds[PROGRAMS];
     unsigned gap_ms, rate_ms;
     bool strict;
+    const char *only; /* NULL: all */
     struct launcher launchers[LAUNCHERS_MAX];
     size_t n;
 };

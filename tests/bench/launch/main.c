@@ -60,6 +60,7 @@ static void usage(FILE *out)
           "  --rate MS           how long each rate is measured (700); 0: none\n"
           "  --peer NAME=PATH    where a launcher is: bubblewrap firejail crun runc nsjail\n"
           "                      isolate minijail0; NAME= leaves it out\n"
+          "  --only NAME         bare and this one alone: spawner, gRPC, one-shot, or a peer\n"
           "  --bin DIR           where cloister and execsvc are\n"
           "  --strict            a missed bar is a failure\n",
           out);
@@ -80,11 +81,15 @@ static int parse_peer(struct bench *bench, const char *text)
 
 static int parse(struct bench *bench, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'r'}, {"gap-rounds", required_argument, NULL, 'R'},
-        {"gap", required_argument, NULL, 'g'},    {"rate", required_argument, NULL, 'a'},
-        {"peer", required_argument, NULL, 'p'},   {"bin", required_argument, NULL, 'b'},
-        {"strict", no_argument, NULL, 's'},       {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"rounds", required_argument, NULL, 'r'},
+                                            {"gap-rounds", required_argument, NULL, 'R'},
+                                            {"gap", required_argument, NULL, 'g'},
+                                            {"rate", required_argument, NULL, 'a'},
+                                            {"peer", required_argument, NULL, 'p'},
+                                            {"bin", required_argument, NULL, 'b'},
+                                            {"strict", no_argument, NULL, 's'},
+                                            {"only", required_argument, NULL, 'o'},
+                                            {NULL, 0, NULL, 0}};
     unsigned rounds = 150, gap_rounds = 40;
     int option;
     bench->gap_ms = 50;
@@ -103,6 +108,8 @@ static int parse(struct bench *bench, int argc, char **argv)
             snprintf(bench->bin, sizeof(bench->bin), "%s", optarg);
         else if (option == 's')
             bench->strict = true;
+        else if (option == 'o')
+            bench->only = optarg;
         else if (option != 'p' || parse_peer(bench, optarg) < 0)
             return -EINVAL;
     }
@@ -221,6 +228,22 @@ static int add_commands(struct bench *bench, struct err *err)
     return 0;
 }
 
+/* What bare is compared with, and what was asked for. */
+static void keep_only(struct bench *bench)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < bench->n; i++) {
+        struct launcher *l = &bench->launchers[i];
+        bool wanted =
+            i == 0 || !bench->only || strncmp(l->name, bench->only, strlen(bench->only)) == 0;
+        if (wanted)
+            bench->launchers[kept++] = *l;
+        else if (l->run == command_run)
+            free(l->data);
+    }
+    bench->n = kept;
+}
+
 static int run(struct bench *bench, struct err *err)
 {
     struct resident *resident = NULL;
@@ -246,6 +269,7 @@ static int run(struct bench *bench, struct err *err)
         l->run = grpc_run;
         l->rate = grpc_rate;
         l->timing = grpc_timing;
+        keep_only(bench);
         r = measure_all(bench, err);
     }
     grpc_stop(grpc);
