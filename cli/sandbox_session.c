@@ -209,16 +209,19 @@ static int start(struct session *s, struct err *err)
     return r;
 }
 
-static int watch_signals(struct session *s, struct err *err)
+static void block_signals(sigset_t *ret)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigemptyset(ret);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGHUP);
+    sigprocmask(SIG_BLOCK, ret, NULL);
     signal(SIGPIPE, SIG_IGN);
-    s->signals = signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int watch_signals(struct session *s, const sigset_t *set, struct err *err)
+{
+    s->signals = signalfd(-1, set, SFD_CLOEXEC);
     return s->signals < 0 ? err_set(err, -errno, "signalfd: %m") : 0;
 }
 
@@ -233,9 +236,12 @@ int sandbox_session(const struct sandbox_engine *by, struct sandbox_options *opt
                         .signals = -EBADF,
                         .err = err};
     const struct engine_events events = {on_result, on_refused, &s};
-    int r = watch_signals(&s, err);
+    sigset_t signals;
+    block_signals(&signals);
+    /* First the engine, which may have its own use for the first descriptors. */
+    int r = by->begin(options, &events, &s.engine, err);
     if (r == 0)
-        r = by->begin(options, &events, &s.engine, err);
+        r = watch_signals(&s, &signals, err);
     if (r == 0)
         r = start(&s, err);
     if (r == 0)

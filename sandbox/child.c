@@ -10,13 +10,18 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "sandbox/inner.h"
 #include "sandbox/raw.h"
 
 #ifndef MOVE_MOUNT_F_EMPTY_PATH /* a libc without move_mount(2) */
 #define MOVE_MOUNT_F_EMPTY_PATH 4
 #endif
+
+/* Below INNER_FDS_LOW, above what init is started with. */
+enum { LENT_STDIO = 6, LENT_INIT = 9 };
 
 static _Alignas(16) uint8_t child_stack[32768];
 
@@ -93,7 +98,7 @@ static int give_up_rights(uint64_t init_caps)
     return r == 0 || r == -EINVAL ? set_caps(init_caps, init_caps) : r; /* EINVAL: past the last */
 }
 
-static int execute(const struct plan *plan, const struct plan_op *op)
+static int execute(const struct child_walk *p, const struct plan_op *op)
 {
     static const char *const argv[] = {"init", NULL}, *const envp[] = {NULL};
     int r;
@@ -131,11 +136,11 @@ static int execute(const struct plan *plan, const struct plan_op *op)
     case PLAN_STDIO:
         return raw_dup3(op->fd, (int)op->flags, 0);
     case PLAN_INIT:
-        return raw_execveat(op->fd, "", argv, envp, AT_EMPTY_PATH);
+        return raw_execveat(p->shares_table ? LENT_INIT : op->fd, "", argv, envp, AT_EMPTY_PATH);
     case PLAN_BECOME:
         return become((unsigned)op->flags);
     case PLAN_EXEC:
-        return raw_execve(op->target, plan->argv, envp);
+        return raw_execve(op->target, p->plan->argv, envp);
     case PLAN_ROOT:
         return become_root();
     case PLAN_PIVOT:
@@ -148,6 +153,47 @@ static int execute(const struct plan *plan, const struct plan_op *op)
         break;
     }
     return -EINVAL;
+}
+
+/*
+ * The program's descriptors, when the child shares the spawner's table (CLONE_FILES): a copy of it
+ * would be made at clone and closed again at exec, which is 3 us for each of the twenty that every
+ * slot keeps open. What the child needs goes to the numbers that are kept free for that, with a
+ * duplicate of stdio above them; then the table becomes its own, and only as far as these numbers.
+ * The spawner takes them back (child_lent_back()).
+ */
+static int take_descriptors(struct child_walk *p)
+{
+    const struct plan_op *first = &p->plan->ops[p->at], *op = first;
+    int r = 0;
+    for (; r >= 0 && op->kind == PLAN_STDIO; op++)
+        r = op->flags <= 2 ? raw_dup3(op->fd, LENT_STDIO + (int)op->flags, O_CLOEXEC)
+                           : raw_dup3(op->fd, (int)op->flags, 0);
+    if (r >= 0)
+        r = raw_dup3(op->fd, LENT_INIT, O_CLOEXEC);
+    if (r >= 0)
+        r = raw_close_range(INNER_FDS_LOW, ~0u, 2 /* CLOSE_RANGE_UNSHARE */);
+    for (op = first; r >= 0 && op->kind == PLAN_STDIO; op++)
+        if (op->flags <= 2)
+            r = raw_dup3(LENT_STDIO + (int)op->flags, (int)op->flags, 0);
+    p->at += (size_t)(op - first) - 1; /* init is next */
+    return r;
+}
+
+void child_lent_back(int null)
+{
+    for (int fd = STDERR_FILENO + 1; fd < INNER_FDS_LOW; fd++)
+        raw_dup3(null, fd, O_CLOEXEC);
+}
+
+/* Those with an input set open a descriptor before that; bubblewrap is not ours to lend to. */
+static bool can_share_table(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].kind == PLAN_KEEP)
+            return false;
+    return plan->n_ops > 1 && plan->ops[plan->n_ops - 1].kind == PLAN_INIT &&
+           plan->ops[plan->n_ops - 2].kind == PLAN_STDIO;
 }
 
 /*
@@ -180,7 +226,7 @@ static int walk(void *arg)
             p->at = 0;
             op = next->ops;
         }
-        p->code = execute(p->plan, op);
+        p->code = p->shares_table && op->kind == PLAN_STDIO ? take_descriptors(p) : execute(p, op);
         if (p->code < 0)
             return 1;
     }
@@ -279,9 +325,12 @@ long child_clone(struct child_walk *walk_state, uint64_t flags, int exit_signal,
 
 int child_start(const struct plan *plan, int *ret_pidfd, pid_t *ret_pid, struct err *err)
 {
-    struct child_walk progress = {.plan = plan};
+    struct child_walk progress = {.plan = plan, .shares_table = can_share_table(plan)};
     int pidfd = -EBADF;
-    long pid = child_clone(&progress, 0, SIGCHLD, &pidfd);
+    uint64_t flags = progress.shares_table ? CLONE_FILES : 0;
+    long pid = child_clone(&progress, flags, SIGCHLD, &pidfd);
+    if (progress.shares_table)
+        child_lent_back(STDIN_FILENO);
     if (pid < 0)
         return err_set(err, (int)pid, "clone3: %m");
     if (progress.code < 0) {

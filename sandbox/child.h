@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "sandbox/plan.h"
@@ -23,6 +24,7 @@ struct child_walk {
     const struct plan *plan;
     size_t at;
     int code;
+    bool shares_table; /* of descriptors, with its parent */
     /* PLAN_CONTINUE: Return the next plan, NULL to leave. */
     const struct plan *(*next)(struct child_walk *walk_state);
 };
@@ -33,4 +35,6 @@ long child_clone(struct child_walk *walk_state, uint64_t flags, int exit_signal,
 /** child_clone3() - clone3(2) onto the stack of @args, calling @fn there; its value is the exit's
  */
 long child_clone3(struct clone_args *args, int (*fn)(void *), void *arg);
+/** child_lent_back() - of a child that shared our table: numbers 3 to 9 become copies of @null */
+void child_lent_back(int null);
 int child_explain(const struct child_walk *walk_state, struct err *err);

@@ -6,15 +6,16 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/time_types.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "sandbox/inner.h"
+#include "sandbox/net.h"
 #include "sandbox/raw.h"
 
 enum { STATE_BORN, STATE_USER_NS, STATE_OVER };
@@ -62,16 +63,6 @@ static void doze(uint32_t *word, uint32_t value)
 
 /* ---- in the helper ---- */
 
-static int loopback_up(void)
-{
-    int fd = (int)raw_syscall3(__NR_socket, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
-    memcpy(request.ifr_name, "lo", sizeof("lo"));
-    int r = fd < 0 ? fd : raw_ioctl(fd, SIOCSIFFLAGS, &request);
-    raw_close(fd);
-    return r;
-}
-
 static int unshare_one(unsigned long flags)
 {
     return (int)raw_syscall1(__NR_unshare, (long)flags);
@@ -100,7 +91,7 @@ static int prepare(struct direct_helper *h)
     if (r < 0)
         return r;
     h->what = "layer net-namespace: bring lo up";
-    r = loopback_up();
+    r = net_loopback_up();
     if (r < 0)
         return r;
     default_signals();
@@ -112,8 +103,7 @@ static int prepare(struct direct_helper *h)
     return raw_seccomp(SECCOMP_SET_MODE_FILTER, 0, &h->filter);
 }
 
-/* In the child. Until now it had its owner's descriptors, so that the later ones are among them;
- * what follows puts some of them under other numbers. */
+/* In the child, which shares its owner's descriptors: the later ones are among them. */
 static const struct plan *wait_for_rest(struct child_walk *walk_state)
 {
     struct direct_helper *h = &helper;
@@ -122,7 +112,7 @@ static const struct plan *wait_for_rest(struct child_walk *walk_state)
         doze(&h->go, GO_CLONE);
     raw_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     bool go_on = __atomic_load_n(&h->go, __ATOMIC_ACQUIRE) == GO_FINISH;
-    walk_state->code = go_on ? unshare_one(CLONE_FILES) : -ECANCELED;
+    walk_state->code = go_on ? 0 : -ECANCELED;
     return walk_state->code == 0 ? h->rest : NULL;
 }
 
@@ -224,7 +214,7 @@ int direct_helper_user_ns(pid_t *ret_pid, struct err *err)
 
 void direct_helper_clone(const struct plan *tree)
 {
-    helper.walk = (struct child_walk){.plan = tree, .next = wait_for_rest};
+    helper.walk = (struct child_walk){.plan = tree, .shares_table = true, .next = wait_for_rest};
     wake(&helper.go, GO_CLONE);
 }
 
@@ -233,6 +223,7 @@ int direct_helper_finish(const struct plan *rest, int *ret_pidfd, struct err *er
     helper.rest = rest;
     wake(&helper.go, GO_FINISH);
     int r = wait_for(STATE_OVER, err);
+    raw_close_range(STDERR_FILENO + 1, INNER_FDS_LOW - 1, 0); /* what was lent to the child */
     if (r == 0 && helper.walk.code < 0)
         r = child_explain(&helper.walk, err);
     if (r < 0)

@@ -230,10 +230,10 @@ int plan_build(const struct sbx_spec *spec, const struct plan_facts *facts, stru
         r = plan_namespaces(facts, ret);
     if (r == 0)
         r = plan_mounts(spec, facts, ret);
-    if (r == 0)
-        r = plan_stdio(facts, ret);
     if (r == 0 && facts->tree)
         r = plan_tree_rights(facts, ret);
+    if (r == 0)
+        r = plan_stdio(facts, ret);
     if (r == 0 && !plan_add(ret, PLAN_INIT, facts->init_fd, 0))
         r = -E2BIG;
     return r < 0 ? err_set(err, r, "the plan of this run does not fit") : 0;

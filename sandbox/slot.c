@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,6 @@
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "sandbox/mounts.h"
+#include "sandbox/net.h"
 
 #define OVERLAY_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME)
 
@@ -138,39 +137,11 @@ static int make_view(const struct node_config *config, struct slot *slot, uint32
     return r;
 }
 
-static int loopback_up(struct err *err)
-{
-    AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
-    memcpy(request.ifr_name, "lo", sizeof("lo"));
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-        return err_set(err, -errno, "layer net-namespace: bring lo up: %m");
-    return 0;
-}
-
-static int make_net(int *ret, struct err *err)
-{
-    AUTO_CLOSE int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (home < 0 || unshare(CLONE_NEWNET) < 0)
-        return err_set(err, -errno, "layer net-namespace: unshare: %m");
-    int r = loopback_up(err);
-    AUTO_CLOSE int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (r == 0 && fd < 0)
-        r = err_set(err, -errno, "open a network namespace: %m");
-    if (setns(home, CLONE_NEWNET) < 0) {
-        fprintf(stderr, "cloister-spawner: return to the own network: %s\n", strerror(errno));
-        _exit(1);
-    }
-    if (r == 0)
-        *ret = take_fd(&fd);
-    return r;
-}
-
 int spare_nets_add(struct spare_nets *spare, struct err *err)
 {
     if (spare->n == SPARE_NETS)
         return 0;
-    int r = make_net(&spare->fds[spare->n], err);
+    int r = net_new(&spare->fds[spare->n], err);
     spare->n += r == 0;
     return r < 0 ? r : 1;
 }
@@ -180,7 +151,7 @@ static int renew_net(struct slot *slot, struct spare_nets *spare, struct err *er
     int fd = -EBADF;
     if (spare->n > 0)
         fd = spare->fds[--spare->n];
-    int r = fd < 0 ? make_net(&fd, err) : 0;
+    int r = fd < 0 ? net_new(&fd, err) : 0;
     if (r < 0)
         return r;
     fd_close(slot->net_fd);
@@ -215,7 +186,7 @@ int slot_make(const struct node_config *config, struct cg_tree *tree, unsigned i
         ret->views[i] = (struct slot_view){-EBADF, -EBADF};
     int r = make_group(tree, ret, err);
     if (r == 0 && (wanted & LAYER_BIT(LAYER_NET_NS)))
-        r = make_net(&ret->net_fd, err);
+        r = net_new(&ret->net_fd, err);
     ret->fresh_net = ret->net_fd >= 0;
     if (r == 0 && (wanted & LAYER_BIT(LAYER_MOUNT_NS)))
         r = make_view(config, ret, 0, missing, err);
