@@ -141,7 +141,8 @@ static const struct rpc_method methods[] = {
 
 /* ---- set-up ------------------------------------------------------------------------------- */
 
-int fixture_listen(struct fixture *f, const struct rpc_server_options *options, struct err *err)
+static int listen_both(struct fixture *f, const struct rpc_server_options *options,
+                       const struct rpc_tls_options *tls, struct err *err)
 {
     int rc = rpc_server_new(f->loop, options, &f->server, err);
     for (size_t i = 0; rc == 0 && i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -149,11 +150,18 @@ int fixture_listen(struct fixture *f, const struct rpc_server_options *options, 
     struct rpc_unix_options where = {.path = f->socket, .gid = (gid_t)-1};
     if (rc == 0)
         rc = rpc_server_listen_unix(f->server, &where, err);
+    if (rc == 0 && tls)
+        rc = rpc_server_listen_tls(f->server, tls, err);
     if (rc == 0)
         rc = rpc_server_start(f->server, err);
     if (rc < 0)
         f->server = rpc_server_free(f->server);
     return rc;
+}
+
+int fixture_listen(struct fixture *f, const struct rpc_server_options *options, struct err *err)
+{
+    return listen_both(f, options, NULL, err);
 }
 
 static void on_cq(struct loop_io *io, uint32_t events)
@@ -162,7 +170,9 @@ static void on_cq(struct loop_io *io, uint32_t events)
     rpc_cq_dispatch(container_of(io, struct fixture, cq_io)->cq);
 }
 
-struct fixture *fixture_new(const struct rpc_server_options *options)
+static struct fixture *fixture_make(const struct rpc_server_options *options,
+                                    const struct rpc_tls_options *tls,
+                                    const struct rpc_channel_tls *client)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct err err = {0};
@@ -172,12 +182,25 @@ struct fixture *fixture_new(const struct rpc_server_options *options)
     snprintf(f->socket, sizeof(f->socket), "%s/run/test.sock", f->dir);
     snprintf(target, sizeof(target), "unix:%s", f->socket);
     assert_int_equal(loop_new(&f->loop, &err), 0);
-    if (fixture_listen(f, options, &err) < 0)
+    if (listen_both(f, options, tls, &err) < 0)
         fail_msg("%s", err.text);
+    if (tls)
+        snprintf(target, sizeof(target), "127.0.0.1:%u", rpc_server_tls_port(f->server));
     assert_int_equal(rpc_cq_new(NULL, &f->cq, &err), 0);
     assert_int_equal(loop_io_add(f->loop, &f->cq_io, rpc_cq_fd(f->cq), EPOLLIN, on_cq, &err), 0);
-    assert_int_equal(rpc_channel_new(f->cq, target, NULL, &f->channel, &err), 0);
+    assert_int_equal(rpc_channel_new(f->cq, target, client, &f->channel, &err), 0);
     return f;
+}
+
+struct fixture *fixture_new(const struct rpc_server_options *options)
+{
+    return fixture_make(options, NULL, NULL);
+}
+
+struct fixture *fixture_new_tls(const struct rpc_tls_options *server,
+                                const struct rpc_channel_tls *client)
+{
+    return fixture_make(NULL, server, client);
 }
 
 void fixture_free(struct fixture *f)

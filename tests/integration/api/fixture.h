@@ -59,6 +59,9 @@ struct outcome {
 struct outcome *outcome_new(struct fixture *f);
 
 struct fixture *fixture_new(const struct rpc_server_options *options);
+/* The same over TCP with TLS; the server's port is filled in. */
+struct fixture *fixture_new_tls(const struct rpc_tls_options *server,
+                                const struct rpc_channel_tls *client);
 void fixture_free(struct fixture *f);
 /* Starts the server's end alone; for tests that look at listening itself. */
 int fixture_listen(struct fixture *f, const struct rpc_server_options *options, struct err *err);
