@@ -1,5 +1,5 @@
 // A program of yours that runs a program of nobody you trust, through api/node:
-//     npm install "$(npm pack --silent ./api/node)" && node examples/client.mjs
+//     npm install "$(npm pack --silent /path/to/cloister/api/node)" && node examples/client.mjs
 
 import { Client, CloisterError } from 'cloister';
 

@@ -61,8 +61,9 @@ export interface RunOptions extends StreamOptions {
   executable?: Iterable<Text>;
   /** stdin, stdout and stderr are one pseudo-terminal; true for 24 by 80. */
   terminal?: boolean | { rows?: number; cols?: number } | null;
-  /** How long the run goes on without its caller; default 0. See `attach`. */
-  detachGraceMs?: number;
+  /** How long the run goes on without us, in ms or as "10m"; its result is kept for as long again. A lost connection is
+   * then made again, and `attach` comes back to the run after anything else. */
+  detachGrace?: number | string;
   /** Which queue it waits in. */
   class?: 'interactive' | 'batch' | null;
   /** For logs and `stats`. */
@@ -210,7 +211,7 @@ export type SignalName = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR1'
 
 /**
  * A run with a say in it. Iterate over it for its events, or wait for `result()`; leaving the loop ends the run (after its
- * detachGraceMs). What is said resolves to false when the run is over.
+ * detachGrace). What is said resolves to false when the run is over.
  */
 export class Interaction implements AsyncIterable<Event> {
   private constructor();
@@ -324,10 +325,18 @@ export class Client {
   stream(source?: Text | null, options?: RunOptions): AsyncGenerator<Event, void, undefined>;
   /** The same with a say in it. */
   interact(source?: Text | null, options?: RunOptions): Promise<Interaction>;
-  /** Back to a run whose connection was lost (see detachGraceMs), with a say in it: what is missing comes again. */
-  attach(runId: string, options?: Position & StreamOptions): Promise<Interaction>;
-  /** The same, only to listen. */
-  listen(runId: string, options?: Position & StreamOptions): AsyncGenerator<Event, void, undefined>;
+  /** Begins a run and leaves it to itself (detachGrace: default "10m"). Resolves to its id, for `attach`. */
+  start(source?: Text | null, options?: RunOptions): Promise<string>;
+  /**
+   * Comes back to a run that was begun with a detachGrace, and resolves to what became of it, as `run` does. What is left
+   * out by a position is not in the Result either. Of output that nobody was there to hear, the last 256 KiB are kept.
+   * Whoever listened before is sent away. Refused (code "NOT_FOUND"): no such run of yours.
+   */
+  attach(runId: string, options?: Position & StreamOptions): Promise<Result>;
+  /** The same as it happens. */
+  attachStream(runId: string, options?: Position & StreamOptions): AsyncGenerator<Event, void, undefined>;
+  /** The same with a say in it. */
+  attachInteract(runId: string, options?: Position & StreamOptions): Promise<Interaction>;
 
   /** Stores a blob on the node (`existed`: it was there). `run` does it by itself for what is large. */
   put(content: Text, options?: CallOptions): Promise<{ sha256: Buffer; existed: boolean }>;

@@ -6,7 +6,8 @@ import grpc from '@grpc/grpc-js';
 import { Store } from './blobs.js';
 import { Blobs, Execution, Node } from './contract.js';
 import { Refused, fromRpc } from './errors.js';
-import { eventsOf, gather } from './events.js';
+import { gather } from './events.js';
+import { Place, follow } from './follow.js';
 import { Interaction } from './interaction.js';
 import { nodeInfo, nodeStats } from './node.js';
 import { build, checkOptions } from './request.js';
@@ -41,6 +42,11 @@ function credentials(target, files) {
 
 function callOptions(timeoutMs) {
   return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}
+
+/** Of the time until `end`, for the next call; undefined: no end. */
+function left(end) {
+  return end === undefined ? undefined : Math.max(1, end - Date.now());
 }
 
 /** Ends `call` when `signal` says so. Return: what lets go of the signal. */
@@ -88,13 +94,13 @@ export class Client {
   async* stream(source, options = {}) {
     const { request, blobs } = await this.#request(source, options);
     const { signal, timeoutMs } = options;
-    const end = Date.now() + (timeoutMs ?? 0);
-    const left = () => (timeoutMs === undefined ? undefined : Math.max(1, end - Date.now()));
+    const end = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
     for (let again = blobs.size > 0; ; again = false) {
-      await this.#store.ensure(blobs, left());
+      await this.#store.ensure(blobs, left(end));
       signal?.throwIfAborted();
+      const begin = () => this.#messages(this.#execution.execute(request, this.#metadata, callOptions(left(end))), signal);
       try {
-        yield* this.#events(this.#execution.execute(request, this.#metadata, callOptions(left())), signal);
+        yield* follow(begin, (place) => this.#attached(place, end, signal), new Place(), request.detachGraceMs);
         return;
       } catch (error) {
         // One that had to make room since; nothing has run.
@@ -105,19 +111,32 @@ export class Client {
     }
   }
 
+  async start(source, options = {}) {
+    for await (const event of this.stream(source, { detachGrace: '10m', ...options })) {
+      return event.runId; // with a grace the first event is Queued in any case
+    }
+    return undefined;
+  }
+
   async interact(source, options = {}) {
     const { request, blobs } = await this.#request(source, options);
     await this.#store.ensure(blobs, options.timeoutMs);
     return this.#interaction({ start: request }, options);
   }
 
-  async attach(runId, { stdoutOffset = 0, stderrOffset = 0, filesDone = 0, ...options } = {}) {
-    return this.#interaction({ attach: { runId, stdoutOffset, stderrOffset, filesDone } }, options);
+  attach(runId, options) {
+    return gather(this.attachStream(runId, options));
   }
 
-  async* listen(runId, { stdoutOffset = 0, stderrOffset = 0, filesDone = 0, timeoutMs, signal } = {}) {
-    const request = { runId, stdoutOffset, stderrOffset, filesDone };
-    yield* this.#events(this.#execution.attach(request, this.#metadata, callOptions(timeoutMs)), signal);
+  attachStream(runId, { timeoutMs, signal, ...have } = {}) {
+    const end = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
+    const attach = (place) => this.#attached(place, end, signal);
+    const place = new Place({ ...have, runId });
+    return follow(() => attach(place), attach, place, 0);
+  }
+
+  async attachInteract(runId, { timeoutMs, signal, ...have } = {}) {
+    return this.#interaction({ attach: new Place({ ...have, runId }) }, { timeoutMs, signal });
   }
 
   missing(sha256, { timeoutMs = UNARY_TIMEOUT_MS } = {}) {
@@ -175,8 +194,8 @@ export class Client {
     }
   }
 
-  #events(call, signal) {
-    return eventsOf(this.#messages(call, signal));
+  #attached(place, end, signal) {
+    return this.#messages(this.#execution.attach(place, this.#metadata, callOptions(left(end))), signal);
   }
 
   #interaction(first, { timeoutMs, signal }) {

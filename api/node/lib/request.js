@@ -13,7 +13,7 @@ const POLICIES = {
 };
 const CLASSES = { interactive: 'CLASS_INTERACTIVE', batch: 'CLASS_BATCH' };
 const OPTIONS = new Set(['runtime', 'argv', 'files', 'entry', 'args', 'env', 'stdin', 'limits', 'policy', 'collect',
-  'executable', 'terminal', 'detachGraceMs', 'class', 'labels', 'timeoutMs', 'signal']);
+  'executable', 'terminal', 'detachGrace', 'class', 'labels', 'timeoutMs', 'signal']);
 
 /** "fileSizeBytes" -> ["file-size", {field, scales}] */
 function limitOf(field) {
@@ -35,6 +35,16 @@ function limitValue(name, value) {
   if (!Number.isSafeInteger(found) || found === 0) {
     const forms = Object.keys(scales).filter(Boolean).join(' ') || 'nothing';
     throw new RangeError(`limit ${name}: ${JSON.stringify(value)} is not a whole number above 0, followed by ${forms}`);
+  }
+  return found;
+}
+
+/** "10m", "90s" or a number of ms. */
+function graceMs(value) {
+  const match = typeof value === 'string' ? /^([0-9]+)([a-z]+)$/.exec(value) : null;
+  const found = match && Object.hasOwn(TIMES, match[2]) ? Number(match[1]) * TIMES[match[2]] : value;
+  if (!Number.isSafeInteger(found) || found < 0 || found > 0xffffffff) {
+    throw new RangeError(`detachGrace: ${JSON.stringify(value)} is neither a number of ms nor a time such as "10m"`);
   }
   return found;
 }
@@ -115,7 +125,7 @@ export function checkOptions(options) {
 /** {request, blobs}: what the options describe (Client.run in index.d.ts), and what must be on the node before. */
 export async function build({
   runtime = 'python3', argv = null, files: given = {}, entry = '', args = [], env = {}, stdin = '', limits: bounds = {},
-  policy = null, collect = true, executable = [], terminal = null, detachGraceMs = 0, class: queue = null, labels = {},
+  policy = null, collect = true, executable = [], terminal = null, detachGrace = 0, class: queue = null, labels = {},
 }) {
   const placement = new Placement();
   const request = {
@@ -130,7 +140,7 @@ export async function build({
     policy: { subprocess: choice(POLICIES, policy, 'policy') },
     collect: collected(collect),
     terminal: terminal ? windowSize(terminal) : undefined,
-    detachGraceMs,
+    detachGraceMs: graceMs(detachGrace),
     class: choice(CLASSES, queue, 'class'),
     labels: entries(labels).map(([key, value]) => ({ key, value })),
   };

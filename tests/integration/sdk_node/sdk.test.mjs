@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -182,9 +183,19 @@ test('a terminal: its size, Ctrl-C, a signal, a polite end', async () => {
   assert.deepEqual([result.verdict, say.length], ['CANCELLED', 0], text);
 });
 
-test('back to a run after a lost connection: every byte once', async () => {
+test('a run that is left goes on, and is come back to', async () => {
+  const code = "print('early', flush=True)\nimport time; time.sleep(0.5)\nopen('f', 'w').write('x')\nprint('late')\n";
+  const runId = await client.start(code);
+  const result = await client.attach(runId, { timeoutMs: 30_000 * SLOW });
+  assert.deepEqual([result.text, result.runId, `${result.outputs.get('f')}`], ['early\nlate\n', runId, 'x']);
+  const rest = await client.attach(runId, { stdoutOffset: 6, filesDone: 1 }); // what is over is kept for a while
+  assert.deepEqual([rest.text, rest.outputs.size, rest.exitCode], ['late\n', 0, 0]);
+  assert.equal((await refusal(cloister.Refused, client.attach('0'.repeat(32)))).code, 'NOT_FOUND');
+});
+
+test('back to a conversation: every byte once', async () => {
   const code = "import sys\nfor line in sys.stdin: print(line.strip().upper(), flush=True)\n";
-  const first = await client.interact(code, { detachGraceMs: 60_000 });
+  const first = await client.interact(code, { detachGrace: '1m' });
   let runId;
   let seen = '';
   await first.write('one\n');
@@ -196,20 +207,53 @@ test('back to a run after a lost connection: every byte once', async () => {
     }
   }
   assert.equal(seen, 'ONE\n');
-  const again = await client.attach(runId, { stdoutOffset: Buffer.byteLength(seen) });
+  const again = await client.attachInteract(runId, { stdoutOffset: Buffer.byteLength(seen) });
   await again.write('two\n');
   await again.end();
   const result = await again.result();
   assert.deepEqual([result.text, result.verdict, result.runId], ['TWO\n', 'EXITED', runId]);
-  // What is over can be heard again, from the beginning, for a while.
-  assert.equal((await all(client.listen(runId))).filter((event) => event.type === 'output').map((e) => e.text).join(''), 'ONE\nTWO\n');
-  assert.equal((await refusal(cloister.Refused, all(client.listen('0'.repeat(32))))).code, 'NOT_FOUND');
+});
+
+test('a lost connection is made again by itself', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'cloister-sdk-node-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const sockets = new Set();
+  const middle = createServer((socket) => {
+    const far = createConnection(process.env.CLOISTER_SOCKET);
+    for (const end of [socket, far]) {
+      sockets.add(end);
+      end.on('error', () => {}).on('close', () => sockets.delete(end));
+    }
+    socket.pipe(far).pipe(socket);
+  });
+  await new Promise((resolve) => middle.listen(join(folder, 'sock'), resolve));
+  t.after(() => middle.close());
+  const between = new cloister.Client(join(folder, 'sock'));
+  t.after(() => between.close());
+  const code = "import time\nfor i in range(20): print(i, flush=True); time.sleep(0.05)\n";
+  let text = '';
+  let cuts = 0;
+  for await (const event of between.stream(code, { detachGrace: '1m', timeoutMs: 60_000 * SLOW })) {
+    text += event.type === 'output' ? event.text : '';
+    if (text.includes('\n3\n') && cuts === 0) {
+      cuts = sockets.size;
+      sockets.forEach((socket) => socket.destroy());
+    }
+  }
+  assert.equal(text, [...Array(20).keys()].map((i) => `${i}\n`).join(''));
+  assert.ok(cuts >= 2);
+  const lost = refusal(cloister.Unavailable, between.run(NAP)); // without a grace
+  while ((await client.stats()).running === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  sockets.forEach((socket) => socket.destroy());
+  assert.equal((await lost).code, 'UNAVAILABLE');
 });
 
 test('the newest connection listens', async () => {
-  const first = await client.interact(null, { argv: ['cat'], detachGraceMs: 60_000 });
+  const first = await client.interact(null, { argv: ['cat'], detachGrace: '1m' });
   const { runId } = await begun(first[Symbol.asyncIterator]());
-  const second = await client.attach(runId);
+  const second = await client.attachInteract(runId);
   const lost = refusal(cloister.Superseded, first.result());
   await begun(second[Symbol.asyncIterator]());
   assert.equal((await lost).code, 'ABORTED');
@@ -260,7 +304,8 @@ test('a bad request names its field', async () => {
 });
 
 test('what is wrong before it is sent', async () => {
-  for (const wrong of [{ limits: { memory: '64X' } }, { limits: { ram: '1M' } }, { limits: { cpu: '0s' } }]) {
+  for (const wrong of [{ limits: { memory: '64X' } }, { limits: { ram: '1M' } }, { limits: { cpu: '0s' } }, { detachGrace: 'soon' },
+    { detachGrace: -1 }, { detachGrace: '1h30m' }]) {
     await refusal(RangeError, run('1', wrong));
   }
   for (const wrong of [{ args: 'abc' }, { entry: 'x.py' }, { files: { 'main.py': '' } }, { stdin: 5 }, { file: {} }]) {
