@@ -85,12 +85,17 @@ class Usage:
             "mounts of the spawner": len(Path(f"/proc/{spawner}/mountinfo").read_text().splitlines()),
             "cgroups": sum(len(names) for path in service.cgroups() for _, names, _ in os.walk(path)),
         }
+        self.slots = metrics["execsvc_slots_made"]
         self.memory = {"execsvc": resident(execsvc), "spawner": resident(spawner)}
 
     def growth(self, later, memory_part=0.2, memory_bytes=4 << 20):
         """What `later` holds more; of memory only what is beyond that part and that many bytes."""
         # gRPC makes threads as it finds work for them, up to a number that depends on the processors.
         room = {"execsvc's threads": 2 * os.cpu_count()}
+        # Slots are made as they are needed, each with groups and descriptors of its own, and kept.
+        more_slots = later.slots - self.slots
+        for name in ("spawner's descriptors", "cgroups"):
+            room[name] = more_slots * self.counts[name] // self.slots
         grown = [f"{name}: {n} became {later.counts[name]}" for name, n in self.counts.items()
                  if later.counts[name] > n + room.get(name, 0)]
         for name, before in self.memory.items():
