@@ -1,22 +1,25 @@
 #!/bin/bash
-# The unit tests under valgrind: memory errors and leaks that AddressSanitizer can't see (uninitialised values), in the
-# very binaries of the dev build. Tests whose subject valgrind can't run are named with the reason.
+# The unit tests under valgrind: what AddressSanitizer can't see (uninitialised values), in the very binaries of the dev
+# build. VALGRIND_TESTS: a pattern of names.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 cmake --preset dev >/dev/null
 cmake --build --preset dev
-# seccomp_kernel loads filters that end calls which valgrind itself makes. userns and the like do not appear: they are
-# integration tests.
-skip='test_sandbox_seccomp_kernel'
+skip=()
+skip+=(test_sandbox_seccomp_kernel test_base_guard)                              # filters that end valgrind's own calls
+skip+=(test_sandbox_init_files test_sandbox_init_pack test_sandbox_init_pack_traps) # valgrind 3.19 has no openat2
+skip+=(test_sandbox_doctor test_sandbox_seccomp) # clones into new namespaces; libseccomp says EINVAL in valgrind
+skip+=(test_frontgw_backup test_frontgw_db test_frontgw_files test_frontgw_people) # stores: minutes each, and under
+skip+=(test_frontgw_plans test_frontgw_pool)                                     # ASan in every `./dev test`
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 failed=0
-for test in build/dev/tests/test_*; do
+for test in build/dev/tests/test_${VALGRIND_TESTS:-*}; do
     name=$(basename "$test")
-    [[ $name =~ ^($skip)$ || $name == test_integration_* || ! -x $test || -d $test ]] && continue
-    grep -q "$name\"" build/dev/tests/unit/CTestTestfile.cmake build/dev/tests/unit/*/CTestTestfile.cmake || continue
-    log=$(mktemp)
+    [[ " ${skip[*]} " == *" $name "* || $name == test_integration_* || ! -f $test || ! -x $test ]] && continue
     if timeout 300 valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-        --trace-children=no --child-silent-after-fork=yes "$test" >"$log" 2>&1; then
+        --child-silent-after-fork=yes "$test" >"$log" 2>&1; then
         echo "$name: clean"
     else
         status=$?
@@ -24,6 +27,5 @@ for test in build/dev/tests/test_*; do
         echo "$name: status $status"
         failed=1
     fi
-    rm -f "$log"
 done
 exit $failed

@@ -31,7 +31,7 @@ ROLES = {"r": "inner", "r/1": "child", "r/1x": "init", "r/1x/1": "program or hel
 LEAVE = ["r/*x/*x"]
 
 # Never fail in a kernel, or only for reasons that are not the machine's; so says section 2 of the manual.
-CANNOT_FAIL = {"epoll_wait", "timerfd_settime", "alarm", "exit", "exit_group", "getpid", "getppid", "gettid", "rt_sigreturn", "clock_gettime", "umask", "wait4",
+CANNOT_FAIL = {"epoll_wait", "timerfd_settime", "alarm", "brk", "exit", "exit_group", "getpid", "getppid", "gettid", "rt_sigreturn", "clock_gettime", "umask", "wait4",
                "waitid", "rt_sigprocmask", "rt_sigaction", "setfsuid", "setfsgid", "restart_syscall", "geteuid"}
 ALWAYS = ("ENOMEM", "EMFILE", "EAGAIN", "ENOSPC")
 NEWER = {"clone3", "openat2", "pidfd_open", "pidfd_send_signal", "close_range", "fsopen", "fsconfig", "fsmount",
@@ -71,13 +71,15 @@ class Tracer:
         options = [word for role in leave for word in ("-l", role)]
         self.process = subprocess.Popen([BUILD / "tests" / "fault_tracer", *options, *map(str, words)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
-        self.status = None
+        self.status = self.pid = None
 
     def order(self, *words):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
         self.process.stdin.flush()
-        while self.line() != "ready":
-            pass
+        line = ""
+        while not line.startswith("ready"):
+            line = self.line()
+        self.pid = int(line.split()[1])
 
     def line(self):
         line = self.process.stdout.readline()

@@ -11,7 +11,7 @@
  * error. close() is done all the same: the kernel, too, closes before it says that something is
  * wrong.
  *
- * Orders on stdin, one a line; each is answered on stdout when it is in force.
+ * Orders on stdin, one a line; each is answered on stdout, "ready PID", when it is in force.
  *   record             count from here; a command starts with the first order
  *   fail ROLE NR N E   count, and answer the Nth call of number NR by ROLE with errno E
  *   stop               let everything run; answered by what was counted, "call ROLE NR COUNT" a
@@ -327,7 +327,7 @@ static bool obey(char *line)
     }
     restart();
     settle();
-    puts("ready");
+    printf("ready %d\n", root);
     fflush(stdout);
     if (start_fd >= 0 && write(start_fd, "", 1) == 1) {
         close(start_fd);
