@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+#include "sandbox/go_home.h"
 #include "sandbox/mounts.h"
 #include "sandbox/node.h"
 
@@ -136,15 +137,6 @@ void inputs_stage(int staging_fd, struct node_config *config)
 
 /* ---- inner ---- */
 
-static void go_home(const struct inputs *inputs)
-{
-    if (setns(inputs->home_ns, CLONE_NEWNS) == 0)
-        return;
-    /* Lost among the views: nothing that follows would be right. */
-    fprintf(stderr, "cloister-spawner: return to the base tree: %s\n", strerror(errno));
-    _exit(1);
-}
-
 /* Among the views: what makes them safe is that nobody here can do this. */
 static int check_locked(struct err *err)
 {
@@ -167,7 +159,7 @@ int inputs_keep(const struct node_config *config, struct inputs *ret, struct err
     ret->views_ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     int r = ret->views_ns < 0 ? err_set(err, -errno, "open the mount namespace of input sets: %m")
                               : check_locked(err);
-    go_home(ret);
+    go_home(ret->home_ns);
     if (r < 0)
         return r;
     if (umount2("/" VIEWS, MNT_DETACH) < 0)
@@ -209,7 +201,7 @@ int inputs_open(const struct inputs *inputs, unsigned slot, const char *name, in
     if (setns(inputs->views_ns, CLONE_NEWNS) < 0)
         return err_set(err, -errno, "go to the input sets: %m");
     int fd = open_set(slot, name, err);
-    go_home(inputs);
+    go_home(inputs->home_ns);
     if (fd < 0)
         return fd;
     *ret_fd = fd;

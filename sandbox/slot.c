@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "sandbox/go_home.h"
 #include "sandbox/mounts.h"
 #include "sandbox/net.h"
 
@@ -129,11 +130,7 @@ static int make_view(const struct node_config *config, struct slot *slot, uint32
         if (view->mount_fd < 0 || view->pts_fd < 0)
             r = err_set(err, -errno, "open a slot's tree: %m");
     }
-    if (setns(home, CLONE_NEWNS) < 0) {
-        /* Lost in a slot's tree: nothing that follows would be right. */
-        fprintf(stderr, "cloister-spawner: return to the base tree: %s\n", strerror(errno));
-        _exit(1);
-    }
+    go_home(home);
     return r;
 }
 
