@@ -66,6 +66,7 @@ static void every_key_is_taken(void **state)
                             "run_dir = /run/seven\n"
                             "cache_dir = /var/seven\n"
                             "slots_max = 12\n"
+                            "watchdog = 3s\n"
                             "memory = 3G\n"
                             "processes = 900\n"
                             "cpu_percent = 150\n"
@@ -85,6 +86,7 @@ static void every_key_is_taken(void **state)
     assert_string_equal(n->cache_dir, "/var/seven");
     assert_int_equal(n->cache_uid, 4711);
     assert_int_equal(n->slots_max, 12);
+    assert_int_equal(config.watchdog_ms, 3000);
     assert_true(n->caps.memory_bytes == UINT64_C(3) << 30);
     assert_int_equal(n->caps.pids, 900);
     assert_int_equal(n->caps.cpu_percent, 150);
@@ -112,6 +114,9 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     assert_refused("[spawner]\nmemroy = 3G\n", "no key 'memroy'");
     assert_refused("\n[spawner]\nslots_max = 0\n", "test.conf:3");
     assert_refused("[spawner]\nslots_max = 513\n", "from 1 to 512");
+    assert_refused("[spawner]\nwatchdog = 100ms\n", "500ms to 1h");
+    assert_refused("[spawner]\nwatchdog = 2h\n", "500ms to 1h");
+    assert_refused("[spawner]\nwatchdog = soon\n", "is not a time");
     assert_refused("[spawner]\nmemory = lots\n", "test.conf:2");
     assert_refused("[spawner]\nprocesses = -1\n", "test.conf:2");
     assert_refused("[spawner]\nallow_missing = seccomp, selinux\n", "'selinux'");
