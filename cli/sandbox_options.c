@@ -165,7 +165,7 @@ static int parse_one(struct sandbox_options *o, int option, struct err *err)
 
 int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, struct err *err)
 {
-    node_config_default(&ret->node);
+    node_config_fill(&ret->node);
     ret->node.one_shot = true;
     ret->node.slots_max = 1;
     node_one_shot_name(ret->node.instance, sizeof(ret->node.instance));

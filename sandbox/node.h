@@ -75,6 +75,9 @@ struct node_config {
 };
 
 void node_config_default(struct node_config *ret);
+/** node_config_fill() - the same into a structure that is zero already, whose pages stay untouched
+ */
+void node_config_fill(struct node_config *ret);
 
 static inline bool node_tree_usable(const struct node_tree *tree)
 {

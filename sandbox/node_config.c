@@ -14,16 +14,20 @@
 
 void node_config_default(struct node_config *ret)
 {
-    *ret = (struct node_config){
-        .instance = "default",
-        .slots_max = 64,
-        .layers = LAYERS_ALL,
-        .uid_base = NODE_UID_BASE,
-        .uid_count = NODE_UID_COUNT,
-        .n_root_paths = 1,
-        .n_trees = 1,
-        .root_paths = {"/usr"},
-    };
+    memset(ret, 0, sizeof(*ret));
+    node_config_fill(ret);
+}
+
+void node_config_fill(struct node_config *ret)
+{
+    snprintf(ret->instance, sizeof(ret->instance), "default");
+    ret->slots_max = 64;
+    ret->layers = LAYERS_ALL;
+    ret->uid_base = NODE_UID_BASE;
+    ret->uid_count = NODE_UID_COUNT;
+    ret->n_trees = 1;
+    ret->n_root_paths = 1;
+    snprintf(ret->root_paths[0], sizeof(ret->root_paths[0]), "/usr");
     limits_default(&ret->defaults);
     limits_ceiling(&ret->ceilings);
     /* Debian's alternatives are links that libraries (BLAS) and commands (awk, cc) go through.
