@@ -29,7 +29,7 @@ SEEN = "for f in status mountinfo limits; do while read -r line; do echo \"$line
 WAYS = {"direct": [], "spawner": ["--allow-missing", "uts-namespace"]}
 CLOISTER = BUILD / "bin" / "cloister"
 # The program, once executed: below init, which is below inner or below the command itself.
-LEAVE = ["rx/*x/*x/*x", "rx/*/*x/*x"]
+LEAVE = ["rxx/*x/*x/*x", "rx/*/*x/*x"]
 
 
 def likely(name):
