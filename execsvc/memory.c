@@ -10,6 +10,7 @@
 #define EVERY_US   UINT64_C(1000000)
 #define WORTH_IT   (UINT64_C(4) << 20)
 #define GAIN_LEAST (UINT64_C(2) << 20)
+#define IDLE_LEAST (UINT64_C(128) << 10) /* when nobody waits for us */
 #define FADES      16
 #define MMAP_FROM  (1 << 20) /* what runs come and go with (256 KiB) stays below: no page faults */
 #define TRIM_FROM  (16 << 20)
@@ -26,8 +27,10 @@ static uint64_t unused(const struct memory_figures *now)
     return now->free_bytes < now->resident_bytes ? now->free_bytes : now->resident_bytes;
 }
 
-bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes)
+bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes, bool idle)
 {
+    if (idle)
+        return unused(now) > kept_bytes + IDLE_LEAST;
     return unused(now) > WORTH_IT && unused(now) > kept_bytes + GAIN_LEAST;
 }
 
@@ -59,7 +62,7 @@ static void on_timer(struct loop_timer *timer)
     measure(&now);
     /* What a trim could not get at may be free by now. */
     exs->memory.kept_bytes -= exs->memory.kept_bytes / FADES;
-    if (memory_wants_trim(&now, exs->memory.kept_bytes)) {
+    if (memory_wants_trim(&now, exs->memory.kept_bytes, exs->n_runs == 0)) {
         malloc_trim(0);
         measure(&now);
         exs->memory.kept_bytes = unused(&now);

@@ -38,8 +38,9 @@ struct memory_figures {
  */
 void memory_set_up(void);
 
-/** memory_wants_trim() - much may be resident that nobody uses, and more than a trim left. Pure. */
-bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes);
+/** memory_wants_trim() - much may be resident that nobody uses, and more than a trim left; @idle:
+ * little is enough. Pure. */
+bool memory_wants_trim(const struct memory_figures *now, uint64_t kept_bytes, bool idle);
 /** memory_judge() - @max_bytes 0: no limit. Pure. */
 enum memory_verdict memory_judge(const struct memory_figures *now, uint64_t max_bytes);
 

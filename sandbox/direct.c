@@ -126,7 +126,7 @@ static int make_tree(struct direct *d, struct err *err)
     d->tree.root_paths = d->root_paths;
     d->tree.hostname = "cloister";
     d->tree.init_caps = INIT_CAPS;
-    return r;
+    return r < 0 ? r : host_proc_masks(&d->tree.masks, err);
 }
 
 /* ---- the rest ---- */
@@ -195,8 +195,8 @@ static int make_env(struct direct *d, struct err *err)
     };
     if (d->env.init_fd < 0)
         return err_set(err, d->env.init_fd, "make init's image: %m");
-    int r = host_proc_masks(&d->env.masks, err);
-    return r < 0 ? r : loop_new(&d->env.loop, err);
+    d->env.masks = d->tree.masks;
+    return loop_new(&d->env.loop, err);
 }
 
 int direct_begin(const struct node_config *config, struct direct **ret, struct err *err)

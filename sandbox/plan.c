@@ -140,24 +140,30 @@ static int plan_tmpfs(const struct sbx_spec *spec, const struct plan_facts *fact
     return r;
 }
 
+int plan_masks(const char *const *masks, struct plan *plan)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && masks && masks[i]; i++)
+        r = add_at(plan, PLAN_MASK, -EBADF, 0, masks[i]);
+    return r;
+}
+
+static int plan_proc(const struct plan_facts *facts, struct plan *plan)
+{
+    bool masked = plan->layers & LAYER_BIT(LAYER_PROC_MASK);
+    unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (masked ? MS_RDONLY : 0);
+    int r = plan_mount(plan, "proc", "/proc", flags, "");
+    return r == 0 && masked ? plan_masks(facts->masks, plan) : r;
+}
+
 static int plan_mounts(const struct sbx_spec *spec, const struct plan_facts *facts,
                        struct plan *plan)
 {
     if (!(plan->layers & LAYER_BIT(LAYER_MOUNT_NS)))
         return 0;
     int r = 0;
-    if (facts->proc && (plan->layers & LAYER_BIT(LAYER_PID_NS))) {
-        bool masked = plan->layers & LAYER_BIT(LAYER_PROC_MASK);
-        unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (masked ? MS_RDONLY : 0);
-        if (!facts->tree)
-            r = plan_mount(plan, "proc", "/proc", flags, "");
-        for (size_t i = 0; r == 0 && masked && facts->masks && facts->masks[i]; i++) {
-            struct plan_op *op = plan_add(plan, PLAN_MASK, -EBADF, 0);
-            if (!op)
-                return -E2BIG;
-            op->target = facts->masks[i];
-        }
-    }
+    if (facts->proc && !facts->tree && (plan->layers & LAYER_BIT(LAYER_PID_NS)))
+        r = plan_proc(facts, plan);
     return r < 0 ? r : plan_tmpfs(spec, facts, plan);
 }
 

@@ -70,6 +70,7 @@ struct plan_tree {
         const char *target;
     } binds[SBX_BINDS_MAX];
     size_t n_binds;
+    const char *const *masks; /* as in plan_facts */
     const char *hostname;
     uint64_t init_caps;
 };

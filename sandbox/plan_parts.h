@@ -20,5 +20,7 @@ int plan_build_bwrap(const struct sbx_spec *spec, const struct plan_facts *facts
 /** plan_mount() - @data NULL, for what plan_text() had no room for, is -E2BIG */
 int plan_mount(struct plan *plan, const char *type, const char *target, unsigned long flags,
                const char *data);
+/** plan_masks() - @masks NULL-terminated, of the /proc that stands; NULL: none */
+int plan_masks(const char *const *masks, struct plan *plan);
 /** plan_tree_rights() - what init is to start with */
 int plan_tree_rights(const struct plan_facts *facts, struct plan *plan);

@@ -64,7 +64,8 @@ static int tree_mounts(const struct plan_tree *tree, struct plan *plan)
     if (!op)
         return -E2BIG;
     op->target = place;
-    return plan_add(plan, PLAN_CONTINUE, -EBADF, 0) ? 0 : -E2BIG;
+    r = plan_masks(tree->masks, plan);
+    return r == 0 && !plan_add(plan, PLAN_CONTINUE, -EBADF, 0) ? -E2BIG : r;
 }
 
 int plan_build_tree(const struct plan_tree *tree, struct plan *ret, struct err *err)

@@ -7,7 +7,7 @@
 static bool wants(uint64_t resident, uint64_t free, uint64_t kept)
 {
     const struct memory_figures now = {.resident_bytes = resident, .free_bytes = free};
-    return memory_wants_trim(&now, kept);
+    return memory_wants_trim(&now, kept, false);
 }
 
 static void what_is_freed_is_given_back_once(void **state)
@@ -19,6 +19,15 @@ static void what_is_freed_is_given_back_once(void **state)
     assert_true(wants(MIB(700), MIB(690), MIB(10))); /* grown while it was in use, freed now */
     assert_false(wants(MIB(40), MIB(34), MIB(33)));  /* a trim did not get at more than that */
     assert_false(wants(MIB(3), MIB(690), 0));        /* given back already */
+}
+
+static void an_idle_service_gives_back_little_too(void **state)
+{
+    (void)state;
+    const struct memory_figures now = {.resident_bytes = MIB(8), .free_bytes = MIB(1)};
+    assert_true(memory_wants_trim(&now, 0, true));
+    assert_false(memory_wants_trim(&now, 0, false));
+    assert_false(memory_wants_trim(&now, MIB(1), true));
 }
 
 static enum memory_verdict judge(uint64_t resident, uint64_t max)
@@ -42,6 +51,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_freed_is_given_back_once),
+        cmocka_unit_test(an_idle_service_gives_back_little_too),
         cmocka_unit_test(too_much_drains_and_twice_as_much_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,12 +383,14 @@ static const char *const shown[] = {"/usr", "/etc/alternatives", NULL};
 
 static struct plan_tree tree_of_a_direct_run(void)
 {
+    static const char *const hidden[] = {"/proc/keys", "/proc/scsi/", NULL};
     return (struct plan_tree){.place = "/mnt",
                               .root_fd = 60,
                               .dev_fd = 61,
                               .root_paths = shown,
                               .binds = {{62, "/data"}},
                               .n_binds = 1,
+                              .masks = hidden,
                               .hostname = "cloister",
                               .init_caps = 0x11};
 }
@@ -413,8 +415,10 @@ static void a_direct_run_builds_below_one_place_and_then_pivots_into_it(void **s
     assert_int_equal(op_at(&plan, PLAN_ROOT, NULL), 0);
     assert_int_equal(op_at(&plan, PLAN_ATTACH, "/mnt"), 1);
     size_t pivot = op_at(&plan, PLAN_PIVOT, "/mnt");
-    assert_int_equal(pivot + 2, plan.n_ops);
-    assert_int_equal(plan.ops[pivot + 1].kind, PLAN_CONTINUE);
+    assert_int_equal(op_at(&plan, PLAN_MASK, "/proc/keys"), pivot + 1);
+    assert_int_equal(op_at(&plan, PLAN_MASK, "/proc/scsi/"), pivot + 2);
+    assert_int_equal(op_at(&plan, PLAN_CONTINUE, NULL), pivot + 3);
+    assert_int_equal(pivot + 4, plan.n_ops);
     size_t usr = op_at(&plan, PLAN_MOUNT, "/mnt/usr");
     assert_string_equal(plan.ops[usr].data, "lowerdir=/usr:/mnt/run");
     assert_true(plan.ops[usr].flags & MS_RDONLY);
@@ -435,6 +439,7 @@ the_rest_of_a_direct_run_enters_no_slot_and_gives_up_rights_before_its_descripto
         assert_int_not_equal(plan->ops[i].kind, PLAN_ENTER);
         assert_true(plan->ops[i].kind != PLAN_UNSHARE || plan->ops[i].flags == CLONE_NEWCGROUP);
         assert_true(plan->ops[i].kind != PLAN_MOUNT || strcmp(plan->ops[i].type, "proc") != 0);
+        assert_int_not_equal(plan->ops[i].kind, PLAN_MASK); /* they are in the tree's part */
     }
     assert_int_equal(plan->ops[plan->n_ops - 1].kind, PLAN_INIT);
     assert_int_equal(plan->ops[plan->n_ops - 2].kind, PLAN_STDIO); /* child.c takes them together */
