@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "sandbox/caps.h"
 #include "sandbox/inner.h"
 #include "sandbox/raw.h"
 
@@ -78,26 +79,6 @@ static int pivot(const char *root)
     return r < 0 ? r : raw_chdir("/");
 }
 
-static int set_caps(uint64_t permitted, uint64_t inheritable)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2];
-    for (int i = 0; i < 2; i++)
-        data[i] = (struct __user_cap_data_struct){.permitted = (uint32_t)(permitted >> 32 * i),
-                                                  .effective = (uint32_t)(permitted >> 32 * i),
-                                                  .inheritable = (uint32_t)(inheritable >> 32 * i)};
-    return raw_capset(&header, data);
-}
-
-/* The inheritable set first: it can't grow any more when the bounding set is empty. */
-static int give_up_rights(uint64_t init_caps)
-{
-    int r = set_caps(init_caps | UINT64_C(1) << CAP_SETPCAP, init_caps);
-    for (unsigned long cap = 0; r == 0 && cap < 64; cap++)
-        r = raw_prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-    return r == 0 || r == -EINVAL ? set_caps(init_caps, init_caps) : r; /* EINVAL: past the last */
-}
-
 static int execute(const struct child_walk *p, const struct plan_op *op)
 {
     static const char *const argv[] = {"init", NULL}, *const envp[] = {NULL};
@@ -148,7 +129,7 @@ static int execute(const struct child_walk *p, const struct plan_op *op)
     case PLAN_HOSTNAME:
         return (int)raw_syscall2(__NR_sethostname, (long)op->target, (long)strlen(op->target));
     case PLAN_RIGHTS:
-        return give_up_rights(op->flags);
+        return caps_keep(op->flags, op->flags);
     case PLAN_CONTINUE:
         break;
     }

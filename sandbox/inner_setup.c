@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "sandbox/caps.h"
 #include "sandbox/host_facts.h"
 #include "sandbox/inner.h"
 #include "sandbox/inputs.h"
@@ -104,18 +105,6 @@ static int enter_cgroups(struct node_config *config, struct cg_tree **ret, struc
     return 0;
 }
 
-static int set_caps(uint64_t permitted, uint64_t inheritable)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2];
-    for (int i = 0; i < 2; i++)
-        data[i] = (struct __user_cap_data_struct){.permitted = (uint32_t)(permitted >> 32 * i),
-                                                  .effective = (uint32_t)(permitted >> 32 * i),
-                                                  .inheritable = (uint32_t)(inheritable >> 32 * i)};
-    return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
-/* The inheritable set first: it can't grow any more when the bounding set is empty. */
 static int drop_capabilities(const struct node_config *config, struct err *err)
 {
     uint64_t init = INIT_CAPS, own = SPAWNER_CAPS | (config->inputs_fault[0] ? 0 : LAYER_CAPS);
@@ -125,16 +114,7 @@ static int drop_capabilities(const struct node_config *config, struct err *err)
         init &= ~(CAP(SETUID) | CAP(SETGID));
         own &= ~(CAP(SETUID) | CAP(SETGID));
     }
-    int r = set_caps(own | CAP(SETPCAP), init);
-    for (unsigned long cap = 0; r == 0; cap++) {
-        bool known = prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
-        if (!known && errno == EINVAL)
-            break; /* the kernel has no more of them */
-        if (!known || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-            r = -errno;
-    }
-    if (r == 0)
-        r = set_caps(own, init);
+    int r = caps_keep(own, init);
     return r < 0 ? err_set(err, r, "layer capabilities: drop: %m") : 0;
 }
 
