@@ -149,6 +149,11 @@ int cg_group_alone(struct cg_host *host, const char *name, struct cg_tree **ret_
  * A group with processes still in it is -EBUSY: kill it and wait first.
  */
 int cg_group_prepare(struct cg_group *group, const struct cg_limits *limits, struct err *err);
+/**
+ * cg_group_limit() - the limits alone, of a group that is prepared and that a sandbox without a
+ * program may have joined since. -EBUSY (v1): that already weighs more.
+ */
+int cg_group_limit(struct cg_group *group, const struct cg_limits *limits, struct err *err);
 /** cg_group_raise_memory() - a higher limit during a run (room for outputs); lower: -EINVAL. */
 int cg_group_raise_memory(struct cg_group *group, uint64_t memory_bytes, struct err *err);
 

@@ -31,11 +31,24 @@ int cg_group_new(struct cg_tree *tree, const char *name, struct cg_group **ret, 
                                   : cg_group_new_v1(tree, name, ret, err);
 }
 
-int cg_group_prepare(struct cg_group *group, const struct cg_limits *limits, struct err *err)
+static int check_limits(const struct cg_group *group, const struct cg_limits *limits,
+                        struct err *err)
 {
     if (limits->memory_bytes == 0 || limits->pids == 0)
         return err_set(err, -EINVAL, "group %s: a limit of 0", group->name);
-    return group->ops->prepare(group, limits, err);
+    return 0;
+}
+
+int cg_group_prepare(struct cg_group *group, const struct cg_limits *limits, struct err *err)
+{
+    int r = check_limits(group, limits, err);
+    return r < 0 ? r : group->ops->prepare(group, limits, err);
+}
+
+int cg_group_limit(struct cg_group *group, const struct cg_limits *limits, struct err *err)
+{
+    int r = check_limits(group, limits, err);
+    return r < 0 ? r : group->ops->limit(group, limits, err);
 }
 
 int cg_group_raise_memory(struct cg_group *group, uint64_t memory_bytes, struct err *err)

@@ -6,6 +6,7 @@
 
 struct cg_group_ops {
     int (*prepare)(struct cg_group *group, const struct cg_limits *limits, struct err *err);
+    int (*limit)(struct cg_group *group, const struct cg_limits *limits, struct err *err);
     int (*raise_memory)(struct cg_group *group, uint64_t bytes, struct err *err);
     size_t (*join_fds)(const struct cg_group *group, const int **ret);
     int (*clone_fd)(const struct cg_group *group);

@@ -189,6 +189,13 @@ static int make_empty(struct group_v1 *group, struct err *err)
     return group->file[V1_PIDS_NOW] < 0 ? 0 : renew_pids(group, pids, err);
 }
 
+static int limit(struct cg_group *base, const struct cg_limits *limits, struct err *err)
+{
+    struct group_v1 *group = (struct group_v1 *)base;
+    group->prepared_bytes = limits->memory_bytes;
+    return cg_v1_limit(group, limits, err);
+}
+
 static int prepare(struct cg_group *base, const struct cg_limits *limits, struct err *err)
 {
     struct group_v1 *group = (struct group_v1 *)base;
@@ -209,8 +216,7 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
         /* What was freed since the reset must not count as this run's peak. */
         r = cg_v1_reset_peak(group, err);
     }
-    group->prepared_bytes = limits->memory_bytes;
-    return r < 0 ? r : cg_v1_limit(group, limits, err);
+    return r < 0 ? r : limit(base, limits, err);
 }
 
 static int raise_memory(struct cg_group *base, uint64_t bytes, struct err *err)
@@ -272,6 +278,7 @@ static void free_group(struct cg_group *base)
 
 static const struct cg_group_ops v1_ops = {
     .prepare = prepare,
+    .limit = limit,
     .raise_memory = raise_memory,
     .join_fds = join_fds,
     .clone_fd = clone_fd,

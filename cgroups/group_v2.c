@@ -104,8 +104,9 @@ static int limit_cpu(struct group_v2 *group, const struct cg_limits *limits, str
     return r;
 }
 
-static int limit(struct group_v2 *group, const struct cg_limits *limits, struct err *err)
+static int limit(struct cg_group *base, const struct cg_limits *limits, struct err *err)
 {
+    struct group_v2 *group = (struct group_v2 *)base;
     uint32_t controllers = group->base.tree->controllers;
     int r = limit_memory(group, limits->memory_bytes, err);
     if (r == 0 && (controllers & CG_PIDS) && limits->pids != group->written.pids) {
@@ -158,7 +159,7 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
     int r = cpu_us(base, &used, err);
     if (r == 0 && used > 0)
         r = fresh_leaf(group, err);
-    return r < 0 ? r : limit(group, limits, err);
+    return r < 0 ? r : limit(base, limits, err);
 }
 
 static int raise_memory(struct cg_group *base, uint64_t bytes, struct err *err)
@@ -243,6 +244,7 @@ static void free_group(struct cg_group *base)
 
 static const struct cg_group_ops v2_ops = {
     .prepare = prepare,
+    .limit = limit,
     .raise_memory = raise_memory,
     .join_fds = join_fds,
     .clone_fd = clone_fd,

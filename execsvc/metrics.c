@@ -210,6 +210,10 @@ static void write_node(const struct exs *exs, FILE *out)
                 node->slots_made);
     prom_single(out, "execsvc_slots_busy", "gauge", "Slots with a sandbox in them",
                 node->slots_busy);
+    prom_single(out, "execsvc_slots_ready", "gauge", "Slots with a sandbox that waits for a run",
+                node->slots_ready);
+    prom_single(out, "execsvc_ready_used_total", "counter", "Runs that found a sandbox ready",
+                (double)node->ready_used);
     prom_single(out, "execsvc_slots_max", "gauge", "Slots that may exist",
                 spawner_node(exs->spawner)->slots_max);
     prom_single(out, "execsvc_node_memory_bytes", "gauge", "Memory of all sandboxes together",

@@ -26,18 +26,57 @@
 static _Alignas(16) uint8_t config_bytes[INIT_CONFIG_MAX];
 static struct init_state state;
 
+/* What SCM_RIGHTS brings (cmsg(3)); more than init has numbers for does not fit. */
+struct passed {
+    size_t len;
+    int level, type;
+    int fds[INIT_FDS_PASSED_MAX];
+};
+
+/*
+ * Under the numbers that they have in a sandbox that was started with them. They arrive above all
+ * of init's own and leave in ascending order, so none is in another's way.
+ */
+static int take_passed(const struct passed *passed, size_t control_len, uint32_t descriptors)
+{
+    const size_t head = offsetof(struct passed, fds);
+    if (control_len < head)
+        return 0;
+    size_t n = (passed->len - head) / sizeof(int), used = 0;
+    for (int number = 0; number < 32; number++) {
+        if (!(descriptors & UINT32_C(1) << number))
+            continue;
+        if (used == n)
+            return -EBADMSG;
+        int fd = passed->fds[used++];
+        int r = fd == number ? 0 : raw_dup3(fd, number, 0);
+        if (r < 0)
+            return r;
+        if (fd != number)
+            raw_close(fd);
+    }
+    return used == n ? 0 : -EBADMSG;
+}
+
 static int receive_config(struct init_state *s)
 {
+    struct passed passed;
     struct iovec part = {.iov_base = config_bytes, .iov_len = sizeof(config_bytes)};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &passed,
+                             .msg_controllen = sizeof(passed)};
     long n = raw_recvmsg(INIT_FD_CONTROL, &message, 0);
     if (n < 0)
         return (int)n;
+    if (message.msg_flags & MSG_CTRUNC)
+        return -EMFILE;
     const struct init_config *config = (const void *)config_bytes;
     if ((size_t)n < sizeof(*config) || config->magic != INIT_MAGIC || config->size != (size_t)n)
         return -EBADMSG;
     s->config = config;
-    return init_config_strings(s, config_bytes + n);
+    int r = take_passed(&passed, message.msg_controllen, config->descriptors);
+    return r < 0 ? r : init_config_strings(s, config_bytes + n);
 }
 
 int raw_main(int argc, char **argv, char **envp)

@@ -4,7 +4,9 @@
  * Plain structs in host order, both ends are of one build. Also compiled freestanding: no libc
  * here.
  *
- *   spawner -> init   init_config (first), then init_order messages
+ *   spawner -> init   init_config (first), then init_order messages. A sandbox that was made before
+ *                     its run gets the program's stdio and the files' pipes with init_config; else
+ *                     init is started with them.
  *   init -> spawner   init_report messages; end of file means that init is gone
  */
 
@@ -16,6 +18,8 @@
 
 /* Descriptors that init is started with. 0-2 are the program's stdio. */
 enum { INIT_FD_CONTROL = 3, INIT_FD_FILES_IN = 4, INIT_FD_FILES_OUT = 5, INIT_FD_UPPER = 6 };
+
+enum { INIT_FDS_PASSED_MAX = 5 };
 
 enum init_flag {
     INIT_FILES_IN = 1 << 0,
@@ -43,6 +47,7 @@ struct init_config {
     uint64_t collect_bytes; /* cap on what goes out */
     uint32_t collect_files;
     uint32_t n_insns;
+    uint32_t descriptors; /* bit N: number N is in use; they may come with the message, in order */
     uint16_t errno_of[INIT_OPS_MAX]; /* by enum refusal_op */
     uint8_t op_of[INIT_NR_MAX];
     /* then: struct sock_filter[n_insns]; then NUL-terminated strings: cwd, argv..., envp... */

@@ -7,6 +7,7 @@
 #include <linux/resource.h>
 #include <linux/time.h>
 #endif
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sandbox/init_proto.h"
@@ -28,6 +29,8 @@ struct msghdr {
     size_t msg_controllen;
     unsigned msg_flags;
 };
+
+#define MSG_CTRUNC 8
 #endif
 
 #define INIT_STRINGS_MAX 1040

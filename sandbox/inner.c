@@ -25,14 +25,13 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "sandbox/inner_setup.h"
-#include "sandbox/run.h"
+#include "sandbox/pool.h"
 
 /* The longest payload is one of these two. */
 #define EVENT_MAX                                                                                  \
     (64 + (sizeof(struct run_result) > sizeof(struct spawn_node) ? sizeof(struct run_result)       \
                                                                  : sizeof(struct spawn_node)))
-#define PENDING_MAX   4096
-#define TIDY_AFTER_US UINT64_C(300) /* whoever waits for an answer asks again at once */
+#define PENDING_MAX 4096
 
 struct pending {
     struct pending *next;
@@ -45,15 +44,11 @@ struct inner {
     struct node_config config;
     struct loop *loop;
     struct loop_io client_io;
-    struct loop_timer tidy_timer;
     int client;
     struct cg_tree *tree;
     struct run_env env;
     struct run_events events;
-    struct slot *slots;
-    struct spare_nets spare_nets;
-    size_t nets_wanted; /* of a service that has seen more than one tenant */
-    uint32_t n_slots;
+    struct pool pool;
     struct run **runs; /* by slot index; NULL: none */
     struct pending *pending, **pending_tail;
     size_t n_pending;
@@ -145,46 +140,13 @@ static void on_result(void *arg, struct run *run, const struct run_result *resul
     tell(arg, SPAWN_RESULT, run_id(run), result, sizeof(*result), -EBADF);
 }
 
-/* Networks for tenants to come: as many as were needed at once so far. Return: whether to come
- * back. */
-static bool refill_nets(struct inner *inner)
-{
-    if (inner->spare_nets.n >= inner->nets_wanted)
-        return false;
-    return spare_nets_add(&inner->spare_nets, NULL) > 0 && inner->spare_nets.n < inner->nets_wanted;
-}
-
-/* One slot, or one network, at a time: a request that came meanwhile goes first. */
-static void on_tidy(struct loop_timer *timer)
-{
-    struct inner *inner = container_of(timer, struct inner, tidy_timer);
-    bool done = false, more = false;
-    for (uint32_t i = 0; i < inner->n_slots && !more; i++) {
-        struct slot *slot = &inner->slots[i];
-        if (slot->busy || !slot->used)
-            continue;
-        more = done;
-        if (!done)
-            run_tidy(&inner->env, slot, &inner->config.defaults);
-        done = true;
-    }
-    if (!done)
-        more = refill_nets(inner);
-    else
-        more |= inner->spare_nets.n < inner->nets_wanted;
-    if (more)
-        loop_timer_set(inner->loop, timer, clock_us(), on_tidy);
-}
-
 static void on_gone(void *arg, struct run *run)
 {
     struct inner *inner = arg;
     struct slot *slot = run_slot(run);
     slot->pty_master = fd_close(slot->pty_master);
-    slot->busy = false;
     inner->runs[slot->index] = run_free(run);
-    if (!inner->tidy_timer.loop && !inner->config.one_shot)
-        loop_timer_set(inner->loop, &inner->tidy_timer, clock_us() + TIDY_AFTER_US, on_tidy);
+    pool_give_back(&inner->pool, slot);
 }
 
 static void on_usage(void *arg, struct run *run, const struct run_usage *usage, bool waits)
@@ -198,58 +160,10 @@ static void on_usage(void *arg, struct run *run, const struct run_usage *usage, 
 
 static struct run *find_run(struct inner *inner, uint64_t id)
 {
-    for (uint32_t i = 0; i < inner->n_slots; i++)
+    for (uint32_t i = 0; i < inner->pool.n_slots; i++)
         if (inner->runs[i] && run_id(inner->runs[i]) == id)
             return inner->runs[i];
     return NULL;
-}
-
-/* A slot that has lost its cgroup, and is to get a new one first. */
-static bool is_broken(const struct inner *inner, const struct slot *slot)
-{
-    return inner->tree && !slot->group;
-}
-
-static bool all_busy(const struct inner *inner)
-{
-    for (uint32_t i = 0; i < inner->n_slots; i++)
-        if (!inner->slots[i].busy)
-            return false;
-    return inner->n_slots == inner->config.slots_max;
-}
-
-/* The tenant's own slot of last time, if free: it saves a network namespace. Else any, else a new
- * one, else one that is broken. Of several the one that is tidy. */
-static int choose_slot(struct inner *inner, const char *tenant, struct slot **ret, struct err *err)
-{
-    struct slot *any = NULL, *own = NULL, *broken = NULL;
-    for (uint32_t i = 0; i < inner->n_slots; i++) {
-        struct slot *slot = &inner->slots[i];
-        if (slot->busy)
-            continue;
-        if (is_broken(inner, slot)) {
-            broken = slot;
-            continue;
-        }
-        if (strcmp(slot->tenant, tenant) == 0)
-            own = own && !own->used ? own : slot;
-        else if (!any || (slot->fresh_net && !any->fresh_net) ||
-                 (slot->fresh_net == any->fresh_net && any->used && !slot->used))
-            any = slot;
-    }
-    *ret = own ? own : any;
-    if (!*ret && inner->n_slots == inner->config.slots_max)
-        *ret = broken;
-    if (*ret)
-        return 0;
-    uint32_t missing = 0;
-    struct slot *slot = &inner->slots[inner->n_slots];
-    int r = slot_make(&inner->config, inner->tree, inner->n_slots, &missing, slot, err);
-    if (r < 0)
-        return r;
-    inner->n_slots++;
-    *ret = slot;
-    return 0;
 }
 
 /* What may be wrong with the request, or for now too much. */
@@ -271,8 +185,8 @@ static int judge_run(struct inner *inner, struct spawn_request *q, struct err *e
     r = node_tree_find(&inner->config, spec->tree, err);
     if (r < 0)
         return r;
-    if (all_busy(inner))
-        return err_set(err, -EAGAIN, "all %u slots are busy", inner->n_slots);
+    if (pool_is_full(&inner->pool))
+        return err_set(err, -EAGAIN, "all %u slots are busy", inner->config.slots_max);
     return 0;
 }
 
@@ -283,22 +197,15 @@ static int start_in_slot(struct inner *inner, struct slot *slot, const struct sp
 {
     int r = 0;
     for (int tries = 0; tries < 2; tries++) {
-        if (is_broken(inner, slot))
+        if (pool_is_broken(&inner->pool, slot))
             r = slot_renew_group(inner->tree, slot, err);
         if (r == 0)
             r = run_start(&inner->env, &inner->events, slot, q->run, &q->spec, q->fds, slot_us,
                           &inner->runs[slot->index], err);
-        if (r == 0 || !is_broken(inner, slot))
+        if (r == 0 || !pool_is_broken(&inner->pool, slot))
             break;
     }
     return r;
-}
-
-/* Where tenants change, networks are made ahead. */
-static void note_tenant(struct inner *inner, const struct slot *slot, const char *tenant)
-{
-    if (slot->tenant[0] && strcmp(slot->tenant, tenant) != 0)
-        inner->nets_wanted = SPARE_NETS;
 }
 
 /* A fault from here on is ours. */
@@ -312,30 +219,21 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
     if (r == 0 && (spec->layers & LAYER_BIT(LAYER_SECCOMP)))
         r = inner_filter_build(spec->policy, err);
     if (r == 0)
-        r = choose_slot(inner, spec->tenant, &slot, err);
-    if (r == 0)
-        note_tenant(inner, slot, spec->tenant);
-    if (r == 0)
-        r = slot_for_tree(&inner->config, slot, (uint32_t)tree, inner->env.missing, err);
-    if (r == 0)
-        r = slot_for_tenant(slot, spec->tenant, spec->layers & inner->env.available,
-                            &inner->spare_nets, err);
+        r = pool_take(&inner->pool, spec, (uint32_t)tree, &slot, err);
     if (r < 0)
         return r;
     AUTO_CLOSE int slave = -EBADF;
     if (spec->terminal) {
         r = slot_open_pty(slot, spec->rows, spec->cols, &slot->pty_master, &slave, err);
-        if (r < 0)
-            return r;
         q->fds[SPAWN_FD_STDIN] = q->fds[SPAWN_FD_STDOUT] = q->fds[SPAWN_FD_STDERR] = slave;
     }
-    r = start_in_slot(inner, slot, q, clock_us() - begin, err);
+    if (r == 0)
+        r = start_in_slot(inner, slot, q, clock_us() - begin, err);
     if (r < 0) {
         slot->pty_master = fd_close(slot->pty_master);
-        return r;
+        pool_give_back(&inner->pool, slot);
     }
-    slot->busy = true;
-    return 0;
+    return r;
 }
 
 static enum end_cause cause_of(uint32_t why)
@@ -351,7 +249,12 @@ static enum end_cause cause_of(uint32_t why)
 
 static void tell_node_stats(struct inner *inner)
 {
-    struct spawn_node_stats stats = {.slots_made = inner->n_slots};
+    struct pool_counts slots;
+    pool_count(&inner->pool, &slots);
+    struct spawn_node_stats stats = {.slots_made = slots.made,
+                                     .slots_busy = slots.busy,
+                                     .slots_ready = slots.ready,
+                                     .ready_used = slots.ready_used};
     struct cg_tree_stats cg = {0};
     if (inner->tree && cg_tree_stats(inner->tree, &cg, NULL) == 0) {
         stats.memory_bytes = cg.memory_bytes;
@@ -360,8 +263,6 @@ static void tell_node_stats(struct inner *inner)
     }
     stats.psi_memory_some_avg10_centi = inner->tree ? cg.psi_memory_some_avg10_centi : UINT32_MAX;
     stats.psi_cpu_some_avg10_centi = inner->tree ? cg.psi_cpu_some_avg10_centi : UINT32_MAX;
-    for (uint32_t i = 0; i < inner->n_slots; i++)
-        stats.slots_busy += inner->slots[i].busy;
     tell(inner, SPAWN_NODE_STATS, 0, &stats, sizeof(stats), -EBADF);
 }
 
@@ -477,15 +378,13 @@ static int prepare(struct inner *inner, struct err *err)
     if (r < 0)
         return r;
     inner->pending_tail = &inner->pending;
-    inner->slots = calloc(inner->config.slots_max, sizeof(*inner->slots));
     inner->runs = calloc(inner->config.slots_max, sizeof(struct run *));
-    if (!inner->slots || !inner->runs)
-        return err_set(err, -ENOMEM, "no memory for %u slots", inner->config.slots_max);
+    if (!inner->runs)
+        return err_set(err, -ENOMEM, "no memory for %u runs", inner->config.slots_max);
     uint32_t missing = inner->env.missing;
-    r = slot_make(&inner->config, inner->tree, 0, &missing, &inner->slots[0], err);
+    r = pool_init(&inner->pool, &inner->config, inner->tree, &missing, err);
     if (r < 0)
         return r;
-    inner->n_slots = 1;
     inner->env.missing = missing & inner->config.layers;
     inner->env.available = LAYERS_ALL & ~missing;
     inner->events = (struct run_events){on_started, on_result, on_gone, on_usage, inner};
@@ -493,6 +392,8 @@ static int prepare(struct inner *inner, struct err *err)
     if (r == 0)
         r = say_hello(inner, err);
     inner->env.loop = inner->loop;
+    if (r == 0)
+        pool_serve(&inner->pool, &inner->env, inner->loop);
     return r;
 }
 

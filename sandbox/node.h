@@ -23,6 +23,7 @@
 #define NODE_UID_COUNT      65536u
 #define NODE_SLOT_UID       1000u /* inside U: slot N runs as 1000 + N */
 #define NODE_SLOTS_MAX      512u
+#define NODE_READY_MAX      64u
 #define NODE_TREES_MAX      32
 #define NODE_BINDS_MAX      64
 
@@ -48,6 +49,7 @@ struct node_tree {
 struct node_config {
     char instance[64]; /* names the cgroup tree: cloister-<instance> */
     uint32_t slots_max;
+    uint32_t ready_max;     /* sandboxes made ahead of a run; 0: none */
     uint32_t layers;        /* wanted */
     uint32_t allow_missing; /* layers that the operator named as optional */
     bool one_shot;          /* `cloister sandbox run`: a request may leave layers out */

@@ -22,6 +22,7 @@ void node_config_fill(struct node_config *ret)
 {
     snprintf(ret->instance, sizeof(ret->instance), "default");
     ret->slots_max = 64;
+    ret->ready_max = 2;
     ret->layers = LAYERS_ALL;
     ret->uid_base = NODE_UID_BASE;
     ret->uid_count = NODE_UID_COUNT;

@@ -13,8 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "sandbox/child.h"
-#include "sandbox/run_config.h"
+#include "sandbox/launch.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -122,12 +121,6 @@ void run_query(struct run *run)
     order(run, INIT_ORDER_QUERY, 0);
 }
 
-/* init counts as a process of the group too; bubblewrap's own one waits for it outside. */
-static uint64_t own_processes(const struct run_env *env)
-{
-    return env->launcher == SBX_LAUNCHER_BWRAP ? 2 : 1;
-}
-
 static int read_stats(struct run *run, struct err *err)
 {
     struct cg_stats *cg = &run->facts.cg;
@@ -140,8 +133,8 @@ static int read_stats(struct run *run, struct err *err)
         .wall_us = run->started_us ? clock_us() - run->started_us : 0,
         .memory_bytes = cg->memory_bytes,
         .memory_peak_bytes = cg->memory_peak_bytes,
-        .processes_peak = cg->pids_peak > own_processes(run->env)
-                              ? cg->pids_peak - own_processes(run->env)
+        .processes_peak = cg->pids_peak > launch_own_processes(run->env)
+                              ? cg->pids_peak - launch_own_processes(run->env)
                               : cg->pids_peak,
     };
     run->facts.wall_us = run->result.usage.wall_us - run->waited_us;
@@ -406,101 +399,6 @@ struct run *run_free(struct run *run)
 
 /* ---- the start ---- */
 
-static int make_control(struct run *run, const void *config, size_t len, int *ret_init_end,
-                        struct err *err)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_set(err, -errno, "socketpair: %m");
-    run->control = pair[0];
-    *ret_init_end = pair[1];
-    int room = INIT_CONFIG_MAX * 2;
-    setsockopt(run->control, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    if (send(run->control, config, len, MSG_NOSIGNAL) != (ssize_t)len)
-        return err_set(err, -errno, "send init its orders: %m");
-    return 0;
-}
-
-/* What an earlier run has left is cleared away, unless run_tidy() has done it already. */
-static int prepare_cgroup(const struct run_env *env, struct slot *slot, const struct limits *limits,
-                          uint32_t layers, struct err *err)
-{
-    const uint32_t by_cgroup =
-        LAYER_BIT(LAYER_CG_MEMORY) | LAYER_BIT(LAYER_CG_PIDS) | LAYER_BIT(LAYER_CG_CPU);
-    layers &= env->available;
-    if (!slot->group) /* fail closed: this node has cgroups, so a slot without one is broken */
-        return layers & by_cgroup ? err_set(err, -EIO, "slot %u has lost its cgroup", slot->index)
-                                  : 0;
-    struct cg_limits values = {
-        .memory_bytes = layers & LAYER_BIT(LAYER_CG_MEMORY) ? limits->v[LIMIT_MEMORY] : UINT64_MAX,
-        .pids = layers & LAYER_BIT(LAYER_CG_PIDS) ? limits->v[LIMIT_PROCESSES] + own_processes(env)
-                                                  : UINT64_MAX,
-        .cpu_weight = 100,
-    };
-    return cg_group_prepare(slot->group, &values, err);
-}
-
-void run_tidy(const struct run_env *env, struct slot *slot, const struct limits *limits)
-{
-    /* A fault comes again, and is reported, when a run is prepared. */
-    prepare_cgroup(env, slot, limits, LAYERS_ALL, NULL);
-    slot->used = false;
-}
-
-static int launch(struct run *run, const struct sbx_spec *spec, const int *fds, struct err *err)
-{
-    static uint8_t config[INIT_CONFIG_MAX]; /* one thread, one launch at a time */
-    static struct plan plan;
-    const struct run_env *env = run->env;
-    struct slot *slot = run->slot;
-    struct plan_facts facts = {
-        .launcher = env->launcher,
-        .available = env->available,
-        .cgroup_clone_fd = slot->group ? cg_group_clone_fd(slot->group) : -1,
-        .mount_fd = slot->views[slot->tree].mount_fd,
-        .net_fd = slot->net_fd,
-        .init_fd = env->init_fd,
-        .stdio = {fds[SPAWN_FD_STDIN], fds[SPAWN_FD_STDOUT], fds[SPAWN_FD_STDERR]},
-        .files_in_fd = fds[SPAWN_FD_IN],
-        .files_out_fd = fds[SPAWN_FD_OUT],
-        .uid = slot->uid,
-        .gid = slot->uid,
-        .masks = env->masks,
-        .tmpfs_owner = env->tmpfs_owner,
-        .proc = env->proc,
-        .tree = env->tree,
-    };
-    if (slot->group)
-        facts.n_join_fds = cg_group_join_fds(slot->group, &facts.join_fds);
-    uint32_t layers = spec->layers & env->available;
-    int n = run_config_build(env, slot, spec, fds, layers, config, err);
-    if (n < 0)
-        return n;
-    AUTO_CLOSE int init_end = -EBADF;
-    int r = make_control(run, config, (size_t)n, &init_end, err);
-    if (r < 0)
-        return r;
-    facts.control_fd = init_end;
-    AUTO_CLOSE int inputs = -EBADF;
-    if (spec->inputs && spec->inputs[0]) {
-        r = env->open_inputs
-                ? env->open_inputs(&env->inputs, slot->index, spec->inputs, &inputs, err)
-                : err_set(err, -EINVAL, "inputs: there is no cache here");
-        if (r < 0)
-            return r;
-    }
-    facts.inputs_fd = inputs;
-    r = plan_build(spec, &facts, &plan, err);
-    if (r < 0)
-        return r;
-    run->result.layers = plan.layers;
-    run->result.layers_missing = (spec->layers & ~plan.layers) | env->missing;
-    if (env->start)
-        return env->start(env->start_arg, &plan, &run->pidfd, err);
-    pid_t pid;
-    return child_start(&plan, &run->pidfd, &pid, err);
-}
-
 static int watch(struct run *run, struct err *err)
 {
     int r = loop_io_add(run->env->loop, &run->control_io, run->control, EPOLLIN, on_control, err);
@@ -548,14 +446,15 @@ int run_start(const struct run_env *env, const struct run_events *events, struct
     snprintf(run->result.launcher, sizeof(run->result.launcher), "%s",
              sbx_launcher_name(env->launcher));
 
-    slot->used = true;
-    int r = prepare_cgroup(env, slot, &spec->limits, spec->layers, err);
-    if (r < 0)
-        slot->group = cg_group_free(slot->group); /* half prepared: it is not used any more */
-    if (r == 0)
-        r = launch(run, spec, fds, err);
-    if (r == 0)
+    struct launched sandbox;
+    int r = launch(env, slot, spec, fds, &sandbox, err);
+    if (r == 0) {
+        run->control = sandbox.control;
+        run->pidfd = sandbox.pidfd;
+        run->result.layers = sandbox.layers;
+        run->result.layers_missing = (spec->layers & ~sandbox.layers) | env->missing;
         r = watch(run, err);
+    }
     if (r < 0) {
         run_free(run);
         return r;

@@ -84,10 +84,5 @@ struct slot *run_slot(const struct run *run);
 void run_end(struct run *run, enum end_cause cause);
 void run_signal(struct run *run, int signo);
 void run_query(struct run *run);
-/**
- * run_tidy() - after gone, when there is time: get @slot's cgroup ready for the next run, most
- * likely with @limits, so that its start does not have to wait for that
- */
-void run_tidy(const struct run_env *env, struct slot *slot, const struct limits *limits);
 /** run_free() - after gone. */
 struct run *run_free(struct run *run);

@@ -29,6 +29,11 @@ int run_config_build(const struct run_env *env, const struct slot *slot,
     const struct sbx_filter *filter =
         &env->filters[spec->policy & SBX_POLICY_NO_SUBPROCESS ? 1 : 0];
     bool tree = layers & LAYER_BIT(LAYER_MOUNT_NS);
+    static const uint8_t number_of[SPAWN_FDS] = {[SPAWN_FD_STDIN] = 0,
+                                                 [SPAWN_FD_STDOUT] = 1,
+                                                 [SPAWN_FD_STDERR] = 2,
+                                                 [SPAWN_FD_IN] = INIT_FD_FILES_IN,
+                                                 [SPAWN_FD_OUT] = INIT_FD_FILES_OUT};
     struct init_config config = {
         .magic = INIT_MAGIC,
         .layers = layers,
@@ -49,6 +54,9 @@ int run_config_build(const struct run_env *env, const struct slot *slot,
              ? 0
              : INIT_SAME_UID) |
         (tree ? INIT_WORKSPACE : 0) | (spec->inputs && spec->inputs[0] ? INIT_LAYERED : 0);
+    for (int i = 0; i < SPAWN_FDS; i++)
+        if (fds[i] >= 0)
+            config.descriptors |= UINT32_C(1) << number_of[i];
     memcpy(config.errno_of, filter->errno_of, sizeof(filter->errno_of));
     memcpy(config.op_of, filter->op_of, sizeof(config.op_of));
 

@@ -210,6 +210,16 @@ int slot_for_tree(const struct node_config *config, struct slot *slot, uint32_t 
     return r;
 }
 
+int slot_refresh_net(struct slot *slot, struct spare_nets *spare, struct err *err)
+{
+    int r = slot->net_fd < 0 ? 0 : renew_net(slot, spare, err);
+    if (r < 0)
+        return r;
+    slot->fresh_net = slot->net_fd >= 0;
+    slot->tenant[0] = 0;
+    return 0;
+}
+
 int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers,
                     struct spare_nets *spare, struct err *err)
 {
@@ -227,6 +237,7 @@ int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers,
 
 void slot_done(struct slot *slot)
 {
+    launch_forget(slot);
     slot->group = cg_group_free(slot->group);
     for (int i = 0; i < NODE_TREES_MAX; i++)
         view_done(&slot->views[i]);

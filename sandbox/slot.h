@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "sandbox/launch.h"
 #include "sandbox/node.h"
 #include "sandbox/spawn_wire.h"
 
@@ -27,6 +28,8 @@ struct slot {
     uid_t uid; /* inside U */
     bool busy;
     bool used;                              /* since its cgroup was made or tidied */
+    struct ready ready;                     /* a sandbox for the next run */
+    uint64_t n_ready_used;                  /* runs that found one */
     bool fresh_net;                         /* no run has used its network namespace */
     uint32_t tree;                          /* whose view the next run gets */
     struct slot_view views[NODE_TREES_MAX]; /* by tree; all but the first are made when needed */
@@ -68,6 +71,8 @@ int spare_nets_add(struct spare_nets *spare, struct err *err);
  */
 int slot_for_tenant(struct slot *slot, const char *tenant, uint32_t layers,
                     struct spare_nets *spare, struct err *err);
+/** slot_refresh_net() - a network that no tenant has used, before there is one */
+int slot_refresh_net(struct slot *slot, struct spare_nets *spare, struct err *err);
 /** slot_renew_group() - a new cgroup set, where the old one has not let go of what was charged to
  * it */
 int slot_renew_group(struct cg_tree *tree, struct slot *slot, struct err *err);

@@ -46,7 +46,8 @@ struct spawn_node {
 struct spawn_node_stats {
     uint64_t memory_bytes, memory_limit_bytes; /* of the parent group */
     uint64_t oom_kills;
-    uint32_t slots_made, slots_busy;
+    uint32_t slots_made, slots_busy, slots_ready; /* ready: with a sandbox that waits for a run */
+    uint64_t ready_used;                          /* runs that found one */
     uint32_t psi_memory_some_avg10_centi,
         psi_cpu_some_avg10_centi; /* hundredths of a percent; UINT32_MAX: no PSI */
 };

@@ -110,7 +110,7 @@ static int no_such_key(const char *key, struct err *err)
     static const char *const keys[] = {"instance",    "user",          "group",    "execsvc",
                                        "run_dir",     "cache_dir",     "watchdog", "slots_max",
                                        "cpu_percent", "allow_missing", "uid_base", "launcher",
-                                       "processes",   "memory"};
+                                       "processes",   "memory",        "ready_max"};
     char words[HINT_SIZE];
     struct hint hint = {.word = key};
     hint_offer_all(&hint, keys, sizeof(keys) / sizeof(keys[0]));
@@ -140,6 +140,8 @@ static int set_spawner(struct spawner_config *c, const char *key, const char *va
         return set_watchdog(&c->watchdog_ms, value, err);
     if (strcmp(key, "slots_max") == 0)
         return set_u32(&n->slots_max, value, 1, NODE_SLOTS_MAX, err);
+    if (strcmp(key, "ready_max") == 0)
+        return set_u32(&n->ready_max, value, 0, NODE_READY_MAX, err);
     if (strcmp(key, "memory") == 0)
         return size_parse(value, &n->caps.memory_bytes, err);
     if (strcmp(key, "cpu_percent") == 0)

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(ends_within(c.execsvc, sizeof(c.execsvc)));
     must(c.uid != 0 && c.gid != 0);
     must(n->slots_max >= 1 && n->slots_max <= NODE_SLOTS_MAX);
+    must(n->ready_max <= NODE_READY_MAX);
     must(n->uid_base >= 65536 && n->uid_base <= INT_MAX - NODE_UID_COUNT);
     must((n->allow_missing & ~LAYERS_ALL) == 0 && n->layers == LAYERS_ALL && !n->one_shot);
     struct limits none = {{0}}, resolved;

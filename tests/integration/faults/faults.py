@@ -1,6 +1,6 @@
 """Every system call of a run's start, life and clearing-up in the spawner and in the sandbox fails once.
 
-A scenario (warm slot, new slot, new tenant, files, terminal) is first recorded: which role (inner spawner, child, init,
+A scenario (warm slot, new slot, new tenant, files, terminal, a sandbox that was ready before its run) is first recorded: which role (inner spawner, child, init,
 program, file helper) makes which call how often. Then each of them fails, one a run, with each error of its list, and
 
   - the run ends INTERNAL with words that say why, or as if nothing had been: same output, same sandbox. The program
@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 from calls import CALLS  # noqa: E402
-from service import BUILD, SLOW, Service, alive, need_root, wait_for  # noqa: E402
+from service import BUILD, SLOW, Service, alive, need_root, wait_for, waits_for_orders  # noqa: E402
 
 ROLES = {"r": "inner", "r/1": "child", "r/1x": "init", "r/1x/1": "program or helper", "r/1x/2": "helper or program",
          "r/1x/3": "helper"}
@@ -129,10 +129,10 @@ def first_difference(one, other):
 class Node:
     """A service, its spawner under the tracer, and what belongs to it at rest."""
 
-    settings = {"spawner": {"slots_max": 64}, "execsvc": {"running_max": 64, "queue_per_tenant": 100}}
-
-    def __init__(self):
-        self.service = Service(self.settings, '[identity "uid:0"]\nact_for = *\n').__enter__()
+    def __init__(self, ready):
+        self.ready = ready  # sandboxes that are made ahead, and then made within the same order
+        settings = {"spawner": {"slots_max": 64, "ready_max": ready}, "execsvc": {"running_max": 64, "queue_per_tenant": 100}}
+        self.service = Service(settings, '[identity "uid:0"]\nact_for = *\n').__enter__()
         self.inner, self.execsvc = self.service.pids()
         self.client = self.service.client()
         self.tracer = Tracer(self.inner)
@@ -160,7 +160,7 @@ class Node:
         """Of slots that have processes in them: what limits they have."""
         found = []
         for procs in sorted(glob.glob(f"/sys/fs/cgroup/*/cloister-{self.service.instance}/slot-*/cgroup.procs")):
-            members = Path(procs).read_text().split()
+            members = [pid for pid in Path(procs).read_text().split() if not waits_for_orders(pid)]
             if not members or procs in self.held_groups:
                 continue
             here = Path(procs).parent
@@ -172,13 +172,21 @@ class Node:
 
     def children(self):
         try:
-            return len(Path(f"/proc/{self.inner}/task/{self.inner}/children").read_text().split())
+            return Path(f"/proc/{self.inner}/task/{self.inner}/children").read_text().split()
         except OSError:
-            return 0
+            return []
+
+    def at_rest(self):
+        """Nothing runs but the held; and what is ready for the next run, or could not be made, stays as it is."""
+        now = self.children()
+        if not self.ready:
+            return len(now) == len(self.held)
+        time.sleep(0.05)
+        return len(now) <= self.ready and self.children() == now
 
     def rest(self):
         """What is there when nothing runs but the held: equal before and after."""
-        wait_for(lambda: self.children() == len(self.held), 10, "the end of what ran")
+        wait_for(self.at_rest, 10, "the end of what ran")
         time.sleep(0.005)  # and the clearing-up that comes after it
         kinds = {}
         for number in os.listdir(f"/proc/{self.inner}/fd"):
@@ -198,7 +206,7 @@ class Scenario:
 
     name, roles = "warm", None
     request = {"argv": ["sh", "-c", SEEN], "limits": {"memory_bytes": 96 << 20, "processes": 11}}
-    slots_grow = False
+    slots_grow, ready = False, 0
 
     def prepare(self, node):
         pass
@@ -221,7 +229,7 @@ class Scenario:
             raise
         run = call.end()
         call.half_close()
-        wait_for(lambda: not node.ok() or node.children() == len(node.held), 10, "the end of the run's init")
+        wait_for(lambda: not node.ok() or node.at_rest(), 10, "the end of the run's init")
         time.sleep(0.002)  # and the clearing-up that comes after it
         return run, sandbox_seen(run.stdout.replace(b"\r", b"").decode(errors="replace")), groups
 
@@ -287,7 +295,16 @@ class Terminal(Scenario):
     request = dict(Scenario.request, terminal=(24, 80))
 
 
-SCENARIOS = {scenario.name: scenario for scenario in (Scenario, Tenant, NewSlot, Files, Terminal)}
+class Ready(Scenario):
+    """The run's sandbox is there before it; the next one is made after it, and its calls fail too."""
+
+    name, ready = "ready", 1
+
+    def prepare(self, node):
+        wait_for(lambda: node.at_rest() and len(node.children()) == 1, 10, "a ready sandbox")
+
+
+SCENARIOS = {scenario.name: scenario for scenario in (Scenario, Tenant, NewSlot, Files, Terminal, Ready)}
 
 
 class Faults:
@@ -301,7 +318,7 @@ class Faults:
     def fresh(self):
         if self.node:
             self.node.abandon()
-        self.node = Node()
+        self.node = Node(self.scenario.ready)
         for _ in range(3):
             self.check_good(*self.clean(), None)
         return self.node
@@ -412,7 +429,8 @@ class Faults:
         """All; in the quick form of later scenarios a few of those calls that there are more of than before."""
         if not self.options.quick or self.scenario.name == "warm":
             return range(1, count + 1)
-        return range(1, count + 1, max(1, count // 4)) if Faults.seen.get((role, nr), 0) < count else ()
+        few = range(1, count + 1, max(1, count // 4))
+        return few if self.scenario.ready or Faults.seen.get((role, nr), 0) < count else ()
 
     def guarded(self, role, nr, name, nth, error):
         what = f"{self.scenario.name}: {ROLES.get(role, role)} {name} {nth} {error}"

@@ -2,42 +2,21 @@
  * virtual machine (tests/vm). What execsvc makes of them is in
  * tests/integration/execsvc/test_blobs.py. */
 
-#include "tests/support/unit.h"
+#include "tests/integration/sandbox/world.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/err.h"
 #include "base/fd.h"
-#include "sandbox/node.h"
-#include "sandbox/spawn_client.h"
 
-#define OWNER   4242
-#define SET     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define LINK    "11112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define FILE_   "22112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define ABSENT  "33112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define OUT_MAX 65536
-
-struct world {
-    char dir[64];
-    struct node_config config;
-    struct node *node;
-    struct spawn_client *client;
-    bool done;
-    struct run_result result;
-    struct err refused;
-    char out[OUT_MAX]; /* stdout and stderr of the last run */
-    size_t out_len;
-    char files[OUT_MAX]; /* what it sent back, as a stream */
-    size_t files_len;
-    uint64_t runs;
-};
+#define OWNER  4242
+#define SET    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define LINK   "11112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define FILE_  "22112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define ABSENT "33112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 /* ---- the set ---- */
 
@@ -77,45 +56,12 @@ static void make_sets(const struct world *w)
 
 /* ---- the spawner ---- */
 
-static void on_started(void *arg, uint64_t run, int pty_master)
-{
-    (void)arg, (void)run;
-    fd_close(pty_master);
-}
-
-static void on_result(void *arg, uint64_t run, const struct run_result *result)
-{
-    struct world *w = arg;
-    (void)run;
-    w->result = *result;
-    w->done = true;
-}
-
-static void on_refused(void *arg, uint64_t run, const struct err *err)
-{
-    struct world *w = arg;
-    (void)run;
-    w->refused = *err;
-    w->done = true;
-}
-
 static void start_node(struct world *w, const char *cache_dir)
 {
-    static const struct spawn_events events = {.on_started = on_started,
-                                               .on_result = on_result,
-                                               .on_refused = on_refused};
-    struct err err = {0};
-    int pair[2];
-    node_config_default(&w->config);
-    snprintf(w->config.instance, sizeof(w->config.instance), "inputs-%d", getpid());
+    world_config(w, "inputs");
     snprintf(w->config.cache_dir, sizeof(w->config.cache_dir), "%s", cache_dir);
     w->config.cache_uid = w->config.cache_gid = OWNER;
-    w->config.slots_max = 8; /* a slot is free a moment after its result */
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    AUTO_CLOSE int spawner_end = pair[0];
-    if (node_start(&w->config, spawner_end, &w->node, &err) < 0 ||
-        spawn_client_new(pair[1], &events, w, &w->client, &err) < 0)
-        fail_msg("%s", err.text);
+    world_start(w);
 }
 
 static int setup(void **state)
@@ -135,74 +81,16 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    spawn_client_free(w->client);
-    node_stop(w->node);
+    world_stop(w);
     nftw(w->dir, test_dir_remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(w);
     return 0;
 }
 
-static void read_some(int *fd, char *into, size_t *len)
-{
-    ssize_t n = read(*fd, into + *len, OUT_MAX - 1 - *len);
-    if (n <= 0)
-        *fd = fd_close(*fd);
-    else
-        *len += (size_t)n;
-    into[*len] = 0;
-}
-
-/* Until all pipes are at their end and the result is there. */
-static void attend(struct world *w, int *out, int *files)
-{
-    while (*out >= 0 || *files >= 0 || !w->done) {
-        struct pollfd p[] = {{.fd = *out, .events = POLLIN},
-                             {.fd = *files, .events = POLLIN},
-                             {.fd = spawn_client_fd(w->client), .events = POLLIN}};
-        if (poll(p, 3, 60000) <= 0)
-            fail_msg("the run does not end: %s", w->out);
-        if (p[0].revents)
-            read_some(out, w->out, &w->out_len);
-        if (p[1].revents)
-            read_some(files, w->files, &w->files_len);
-        if (p[2].revents && spawn_client_dispatch(w->client, NULL) < 0)
-            fail_msg("the spawner is gone");
-        if (w->refused.code) {
-            *out = fd_close(*out);
-            *files = fd_close(*files);
-        }
-    }
-}
-
 /* Return: whether there was a program. */
 static bool run(struct world *w, const char *inputs, const char *script)
 {
-    const char *argv[] = {"/bin/sh", "-c", script, NULL}, *envp[] = {"PATH=/usr/bin:/bin", NULL};
-    struct sbx_spec spec = {.argv = argv,
-                            .envp = envp,
-                            .layers = w->config.layers,
-                            .collect = true,
-                            .tenant = "test",
-                            .inputs = inputs};
-    struct err err = {0};
-    int out[2], files[2];
-    AUTO_CLOSE int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-    assert_int_equal(pipe2(files, O_CLOEXEC), 0);
-    const struct spawn_fds fds = {.stdin_fd = null,
-                                  .stdout_fd = out[1],
-                                  .stderr_fd = out[1],
-                                  .files_in_fd = -1,
-                                  .files_out_fd = files[1]};
-    w->done = false;
-    w->out_len = w->files_len = 0;
-    w->refused = (struct err){0};
-    if (spawn_client_run(w->client, ++w->runs, &spec, &fds, &err) < 0)
-        fail_msg("%s", err.text);
-    fd_close(out[1]);
-    fd_close(files[1]);
-    attend(w, &out[0], &files[0]);
-    return w->refused.code == 0 && w->result.verdict != VERDICT_INTERNAL;
+    return world_run(w, &(struct sbx_spec){.inputs = inputs}, script);
 }
 
 static bool came_back(const struct world *w, const char *text)
@@ -267,7 +155,7 @@ static void only_a_set_can_be_named(void **state)
             continue;
         assert_int_equal(spawn_client_run(w->client, ++w->runs, &spec, &fds, &err), 0);
         int none = -EBADF, too = -EBADF;
-        attend(w, &none, &too);
+        world_attend(w, &none, &too);
         assert_int_equal(w->refused.code, -EINVAL);
     }
     static const char *const others[] = {LINK, FILE_, ABSENT};
@@ -298,8 +186,7 @@ static void nothing_of_the_host_shows_in_the_mounts(void **state)
 static void a_cache_of_somebody_else_shows_nothing(void **state)
 {
     struct world *w = *state;
-    spawn_client_free(w->client);
-    node_stop(w->node);
+    world_stop(w);
     assert_int_equal(chown(w->dir, 0, 0), 0);
     start_node(w, w->dir);
     assert_non_null(strstr(spawn_client_node(w->client)->inputs_fault, "belongs to uid 0"));
@@ -311,13 +198,9 @@ static void a_cache_of_somebody_else_shows_nothing(void **state)
 
 int main(int argc, char **argv)
 {
-    if (node_is_inner(argc, argv))
-        return node_inner_main();
-    if (geteuid() != 0) {
-        const char *must = getenv("TESTS_MUST_RUN");
-        printf("skipped: only root can start a node with a cache\n");
-        return must && strcmp(must, "1") == 0 ? 1 : 77;
-    }
+    int status = world_main(argc, argv);
+    if (status >= 0)
+        return status;
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(the_files_are_the_programs_and_can_be_read),

@@ -66,6 +66,7 @@ static void every_key_is_taken(void **state)
                             "run_dir = /run/seven\n"
                             "cache_dir = /var/seven\n"
                             "slots_max = 12\n"
+                            "ready_max = 5\n"
                             "watchdog = 3s\n"
                             "memory = 3G\n"
                             "processes = 900\n"
@@ -86,6 +87,7 @@ static void every_key_is_taken(void **state)
     assert_string_equal(n->cache_dir, "/var/seven");
     assert_int_equal(n->cache_uid, 4711);
     assert_int_equal(n->slots_max, 12);
+    assert_int_equal(n->ready_max, 5);
     assert_int_equal(config.watchdog_ms, 3000);
     assert_true(n->caps.memory_bytes == UINT64_C(3) << 30);
     assert_int_equal(n->caps.pids, 900);
@@ -114,6 +116,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     assert_refused("[spawner]\nmemroy = 3G\n", "no key 'memroy'");
     assert_refused("\n[spawner]\nslots_max = 0\n", "test.conf:3");
     assert_refused("[spawner]\nslots_max = 513\n", "from 1 to 512");
+    assert_refused("[spawner]\nready_max = 65\n", "from 0 to 64");
     assert_refused("[spawner]\nwatchdog = 100ms\n", "500ms to 1h");
     assert_refused("[spawner]\nwatchdog = 2h\n", "500ms to 1h");
     assert_refused("[spawner]\nwatchdog = soon\n", "is not a time");
