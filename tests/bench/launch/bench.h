@@ -75,7 +75,10 @@ int oci_bundle(const struct bench *bench, enum program program, char *ret, size_
 
 /* Our spawner, by the door that execsvc uses. */
 struct resident;
-int resident_start(const struct bench *bench, struct resident **ret, struct err *err);
+/** resident_start() - @ready: with sandboxes made before their run, as the configuration has them
+ */
+int resident_start(const struct bench *bench, const char *name, bool ready, struct resident **ret,
+                   struct err *err);
 int resident_run(struct launcher *launcher, enum program program, struct err *err);
 int resident_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, double *ret,
                   struct err *err);

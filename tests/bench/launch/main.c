@@ -244,9 +244,17 @@ static void keep_only(struct bench *bench)
     bench->n = kept;
 }
 
+static void add_resident(struct bench *bench, const char *name, struct resident *resident)
+{
+    struct launcher *l = add(bench, name, true, resident);
+    l->run = resident_run;
+    l->rate = resident_rate;
+    l->timing = resident_timing;
+}
+
 static int run(struct bench *bench, struct err *err)
 {
-    struct resident *resident = NULL;
+    struct resident *resident = NULL, *unready = NULL;
     struct grpc *grpc = NULL;
     int r = add_commands(bench, err);
     for (size_t i = 0; r == 0 && i < PEERS; i++)
@@ -255,17 +263,17 @@ static int run(struct bench *bench, struct err *err)
     if (r == 0)
         r = oneshot_attest(bench, err);
     if (r == 0)
-        r = resident_start(bench, &resident, err);
+        r = resident_start(bench, "ready", true, &resident, err);
+    if (r == 0)
+        r = resident_start(bench, "unready", false, &unready, err);
     if (r == 0)
         r = grpc_start(bench, &grpc, err);
     if (r == 0)
         r = grpc_connect(grpc, err); /* threads from here on */
     if (r == 0) {
-        struct launcher *l = add(bench, "spawner", true, resident);
-        l->run = resident_run;
-        l->rate = resident_rate;
-        l->timing = resident_timing;
-        l = add(bench, "gRPC Execute", true, grpc);
+        add_resident(bench, "spawner", resident);
+        add_resident(bench, "spawner, ready_max 0", unready);
+        struct launcher *l = add(bench, "gRPC Execute", true, grpc);
         l->run = grpc_run;
         l->rate = grpc_rate;
         l->timing = grpc_timing;
@@ -274,6 +282,7 @@ static int run(struct bench *bench, struct err *err)
     }
     grpc_stop(grpc);
     resident_stop(resident);
+    resident_stop(unready);
     for (size_t i = 0; i < bench->n; i++)
         if (bench->launchers[i].run == command_run)
             free(bench->launchers[i].data);

@@ -68,7 +68,8 @@ static void on_refused(void *arg, uint64_t run, const struct err *err)
     r->fault = *err;
 }
 
-int resident_start(const struct bench *bench, struct resident **ret, struct err *err)
+int resident_start(const struct bench *bench, const char *name, bool ready, struct resident **ret,
+                   struct err *err)
 {
     static const struct spawn_events events = {.on_started = on_started,
                                                .on_result = on_result,
@@ -85,7 +86,8 @@ int resident_start(const struct bench *bench, struct resident **ret, struct err 
         free(resident);
         return r;
     }
-    snprintf(node->instance, sizeof(node->instance), "bench-%d", getpid());
+    snprintf(node->instance, sizeof(node->instance), "bench-%d-%s", getpid(), name);
+    node->ready_max = ready ? node->ready_max : 0;
     struct node_bind *bind = &node->binds[node->n_binds++];
     snprintf(bind->source, sizeof(bind->source), "%.255s", bench->tiny_dir);
     snprintf(bind->target, sizeof(bind->target), INSIDE_DIR);
