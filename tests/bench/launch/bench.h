@@ -58,7 +58,8 @@ struct bench {
 /* Commands: bare, one-shot, and every launcher of other people. */
 struct command {
     const char *argv[PROGRAMS][COMMAND_ARGS]; /* "%ID%": a name that was not used before */
-    char text[4096];                          /* what argv points into */
+    bool without_v2; /* in mounts of its own, where a hybrid host's cgroup2 is not seen */
+    char text[4096]; /* what argv points into */
     size_t used;
 };
 /** command_new() - @argv ends with NULL; the program's own arguments follow, seen at @tiny */

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +49,13 @@ struct command *command_new(const char *const *prefix, const char *tiny)
     return command;
 }
 
+/* Some tools refuse a host that has both versions. What this takes counts as theirs: 0.1 ms. */
+static void hide_v2(void)
+{
+    if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        umount2("/sys/fs/cgroup/unified", MNT_DETACH);
+}
+
 /* The child shares our memory until it executes: it may only make system calls. */
 static pid_t spawn(const struct command *command, enum program program, int output)
 {
@@ -63,6 +72,8 @@ static pid_t spawn(const struct command *command, enum program program, int outp
         null = open("/dev/null", O_RDWR | O_CLOEXEC);
     pid_t pid = vfork();
     if (pid == 0) {
+        if (command->without_v2)
+            hide_v2();
         dup2(null, 0);
         dup2(output >= 0 ? output : null, 1);
         if (output < 0)

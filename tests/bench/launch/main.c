@@ -173,6 +173,12 @@ static int bundle_command(const struct bench *bench, const struct peer *peer, co
     return 0;
 }
 
+static bool works_here(struct launcher *launcher, struct err *err)
+{
+    return launcher->run(launcher, PROGRAM_TINY, err) == 0 &&
+           launcher->run(launcher, PROGRAM_PYTHON, err) == 0;
+}
+
 /* Tried once before it is counted on; what does not work on this host is left out, and said. */
 static int add_peer(struct bench *bench, size_t i, struct err *err)
 {
@@ -199,8 +205,12 @@ static int add_peer(struct bench *bench, size_t i, struct err *err)
     }
     struct launcher *launcher = add(bench, peer->name, false, command);
     struct err why = {0};
-    if (launcher->run(launcher, PROGRAM_TINY, &why) < 0 ||
-        launcher->run(launcher, PROGRAM_PYTHON, &why) < 0) {
+    bool works = works_here(launcher, &why);
+    if (!works && peer->bundle) {
+        command->without_v2 = true;
+        works = works_here(launcher, &why);
+    }
+    if (!works) {
         absent(peer->name, why.text);
         free(command);
         bench->n--;
