@@ -180,8 +180,10 @@ static void on_timer(struct loop_timer *timer)
 
 static void come_back_soon(struct pool *pool)
 {
-    if (!pool->timer.loop && !pool->config->one_shot)
-        loop_timer_set(pool->loop, &pool->timer, clock_us() + TIDY_AFTER_US, on_timer);
+    uint64_t soon = clock_us() + TIDY_AFTER_US;
+    if (pool->config->one_shot || (pool->timer.loop && pool->timer.due_us <= soon))
+        return;
+    loop_timer_set(pool->loop, &pool->timer, soon, on_timer);
 }
 
 void pool_give_back(struct pool *pool, struct slot *slot)
