@@ -67,8 +67,10 @@ static void on_stdin(struct loop_io *io, uint32_t events)
 {
     (void)events;
     struct run_session *s = container_of(io, struct run_session, stdin_io);
-    if (s->run && read_input(s) && !send_input(s))
-        (void)loop_io_change(&s->stdin_io, 0);
+    /* Leaving the loop is the only way to wait: a hang-up is reported whatever was asked for, and
+     * reading on would overwrite what has not been sent. */
+    if (!s->run || (read_input(s) && !send_input(s)))
+        loop_io_remove(&s->stdin_io);
 }
 
 static void pump_file(struct run_session *s)
@@ -87,9 +89,7 @@ void run_stdin_go_on(struct run_session *s)
         return;
     if (!s->stdin_polled)
         pump_file(s);
-    else if (s->stdin_io.loop)
-        (void)loop_io_change(&s->stdin_io, EPOLLIN);
-    else
+    else if (!s->stdin_io.loop)
         (void)loop_io_add(s->loop, &s->stdin_io, STDIN_FILENO, EPOLLIN, on_stdin, NULL);
 }
 

@@ -116,6 +116,17 @@ class RunTest(CliTest):
             done = self.run_cli("--command", "--", "sha256sum", stdin=stdin)
         self.assertEqual(done.stdout.split()[0].decode(), hashlib.sha256(data).hexdigest())
 
+    def test_more_than_fits_is_read_from_a_pipe_whole(self):
+        data = os.urandom(3 << 20)
+        for command in ("sleep 0.5; sha256sum", "sha256sum"):  # the writer has hung up before all is sent, or not yet
+            done = self.run_cli("--command", "--", "sh", "-c", command, input=data, stdin=None)
+            self.assertEqual(done.stdout.split()[0].decode(), hashlib.sha256(data).hexdigest())
+
+    def test_input_that_nobody_reads_does_no_harm(self):
+        for _ in range(5):
+            done = self.run_cli("--command", "--", "sh", "-c", "exit 3", input=b"x" * (5 << 20), stdin=None)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (3, b"", b""))
+
     def test_no_stdin_is_an_empty_one(self):
         done = self.run_cli("--no-stdin", self.file("a.py", "import sys; print(repr(sys.stdin.read()))"), stdin=None,
                             input=b"never")
