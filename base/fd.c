@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -128,6 +130,28 @@ int file_write_text_at(int dir_fd, const char *name, const char *text, struct er
 int file_write_text(const char *path, const char *text, struct err *err)
 {
     return file_write_text_at(AT_FDCWD, path, text, err);
+}
+
+int fd_open_stdio(void)
+{
+    static const int modes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        if (open("/dev/null", modes[fd]) != fd) /* the lowest that is free: this one */
+            return errno ? -errno : -EBADF;
+    }
+    return 0;
+}
+
+void fd_let_reopen(int fd, bool writing)
+{
+    struct stat st;
+    struct statfs fs;
+    if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode) || fstatfs(fd, &fs) < 0 ||
+        fs.f_type != PIPEFS_MAGIC)
+        return;
+    (void)fchmod(fd, (st.st_mode & 07777) | (writing ? 0222 : 0444));
 }
 
 int fd_set_nonblock(int fd)

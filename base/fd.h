@@ -1,6 +1,7 @@
 #pragma once
 /* Descriptors: everything is CLOEXEC at birth; EINTR is handled here and nowhere else. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,24 @@ int file_write_text(const char *path, const char *text, struct err *err);
 int file_write_text_at(int dir_fd, const char *name, const char *text, struct err *err);
 
 int fd_set_nonblock(int fd);
+/**
+ * fd_open_stdio() - first thing in main(): whichever of 0, 1 and 2 the caller has closed is opened
+ *
+ * Otherwise the next socket or pipe would get that number, and be taken for the caller's. Input is
+ * empty and words on stderr are lost, but a write to stdout fails: nobody's output goes missing in
+ * silence.
+ *
+ * Return: 0 or negative errno.
+ */
+int fd_open_stdio(void);
+/**
+ * fd_let_reopen() - let other uids open the pipe behind @fd anew, to read or to write it
+ *
+ * A sandboxed program is not the owner of its pipes, and /dev/stdin and its like are opened by
+ * their owner's rights. Nobody can reach a pipe without a descriptor of it. Anything but a pipe
+ * without a name is left alone, and so is one of another owner.
+ */
+void fd_let_reopen(int fd, bool writing);
 /** fd_memfd() - a memory file of @bytes, sealed against change. Return: fd or negative errno. */
 int fd_memfd(const char *name, const void *bytes, size_t len);
 

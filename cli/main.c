@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/hint.h"
 #include "cli/commands.h"
 
@@ -91,6 +93,9 @@ static int unknown(const char *name)
 
 int main(int argc, char **argv)
 {
+    signal(SIGCHLD, SIG_DFL); /* ignored by the caller, our children's ends would be lost on us */
+    if (fd_open_stdio() < 0)
+        return CLI_EXIT_OURS;
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(argc > 1 ? stdout : stderr);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/result_json.h"
@@ -159,12 +160,24 @@ static int pump(struct session *s, struct err *err)
     return s->code;
 }
 
+/* With a directory of the host in hand a program could open what lies around it. */
+static int check_stdin(struct err *err)
+{
+    struct stat st;
+    if (fstat(STDIN_FILENO, &st) == 0 && S_ISDIR(st.st_mode))
+        return err_set(err, -EINVAL, "stdin is a directory");
+    return 0;
+}
+
 static int open_streams(struct session *s, struct spawn_fds *fds, struct err *err)
 {
     int pair[3][2];
     for (int i = 0; i < 3; i++)
         if (pipe2(pair[i], O_CLOEXEC) < 0)
             return err_set(err, -errno, "pipe: %m");
+    for (int i = 0; i < 2; i++)
+        fd_let_reopen(pair[i][1], true);
+    fd_let_reopen(STDIN_FILENO, false);
     s->streams[0] = pair[0][0];
     s->streams[1] = pair[1][0];
     *fds = (struct spawn_fds){.stdin_fd = STDIN_FILENO,
@@ -190,6 +203,8 @@ static int start(struct session *s, struct err *err)
     for (int i = 0; r == 0 && i < 2; i++)
         output_init(&s->outcome->counters[i], limits.v[LIMIT_OUTPUT], false);
     struct spawn_fds fds;
+    if (r == 0)
+        r = check_stdin(err);
     if (r == 0)
         r = open_streams(s, &fds, err);
     if (r < 0)

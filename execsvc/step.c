@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "execsvc/spawner.h"
 
 #define TERMINAL_EOF "\x04"
@@ -180,6 +181,8 @@ static int pipes_open(struct pipes *pipes, const struct step_order *order, bool 
         bool we_write = i == PIPE_STDIN || i == PIPE_IN;
         pipes->near[i] = fds[we_write];
         pipes->far[i] = fds[!we_write];
+        if (i <= PIPE_STDERR)
+            fd_let_reopen(pipes->far[i], !we_write);
     }
     return 0;
 }

@@ -24,6 +24,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "sandbox/inner.h"
 #include "sandbox/service.h"
@@ -296,6 +297,9 @@ int main(int argc, char **argv)
 {
     if (node_is_inner(argc, argv))
         return node_inner_main();
+    signal(SIGCHLD, SIG_DFL); /* ignored by the caller, our children's ends would be lost on us */
+    if (fd_open_stdio() < 0)
+        return 1;
     static struct supervisor s = {.service_pidfd = -EBADF,
                                   .heartbeat = -EBADF,
                                   .signals = -EBADF,
