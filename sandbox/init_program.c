@@ -16,6 +16,7 @@
 struct start {
     struct init_state *s;
     int code;
+    enum init_stage stage; /* of the failure */
     const char *what;
 };
 
@@ -206,10 +207,12 @@ static int program_child(void *arg)
     start->code = init_become_slot(s);
     if (start->code < 0)
         return 1;
-    start->what = "change to the working directory";
+    start->what = s->cwd;
     start->code = raw_chdir(s->cwd);
-    if (start->code < 0)
+    if (start->code < 0) {
+        start->stage = INIT_STAGE_CWD;
         return 1;
+    }
     if (late_filter) {
         start->what = "set no_new_privs";
         start->code = raw_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -222,7 +225,8 @@ static int program_child(void *arg)
             return 1;
     }
     raw_rt_sigprocmask(SIG_SETMASK, &none, 0);
-    start->what = 0; /* from here on the failure is the caller's */
+    start->what = s->argv[0]; /* from here on the failure is the caller's */
+    start->stage = INIT_STAGE_EXEC;
     start->code = execute(s);
     return 1;
 }
@@ -246,7 +250,7 @@ int init_prepare(struct init_state *s)
 
 int init_start_program(struct init_state *s)
 {
-    struct start start = {.s = s};
+    struct start start = {.s = s, .stage = INIT_STAGE_SETUP};
     int pid = raw_clone_call(CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD,
                              child_stack + sizeof(child_stack), program_child, &start);
     if (pid < 0) {
@@ -254,10 +258,7 @@ int init_start_program(struct init_state *s)
         return pid;
     }
     if (start.code < 0) {
-        if (start.what)
-            init_report_failure(s, INIT_STAGE_SETUP, start.code, start.what);
-        else
-            init_report_failure(s, INIT_STAGE_EXEC, start.code, s->argv[0]);
+        init_report_failure(s, start.stage, start.code, start.what);
         return start.code;
     }
     s->main_pid = pid;

@@ -77,6 +77,7 @@ enum init_stage {
     INIT_STAGE_SETUP = 1, /* ours */
     INIT_STAGE_FILES_IN,
     INIT_STAGE_EXEC, /* the caller's: no such program, not executable */
+    INIT_STAGE_CWD,  /* the caller's: no such directory */
 };
 
 /* Bits of init_report.hits, found at the end. */

@@ -111,6 +111,17 @@ static int start_inner(struct node *node, int client_fd, struct err *err)
     return r;
 }
 
+/* What bubblewrap itself is made of. */
+static int bwrap_needs(uint32_t layers, struct err *err)
+{
+    static const enum layer needed[] = {LAYER_USER_NS, LAYER_PID_NS, LAYER_MOUNT_NS};
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+        if (!(layers & LAYER_BIT(needed[i])))
+            return err_set(err, -EINVAL, "layer %s: bubblewrap can't do without it",
+                           layer_name(needed[i]));
+    return 0;
+}
+
 int node_start(struct node_config *config, int client_fd, struct node **ret, struct err *err)
 {
     struct node *node = calloc(1, sizeof(*node));
@@ -126,7 +137,9 @@ int node_start(struct node_config *config, int client_fd, struct node **ret, str
     config->many_uids = userns_can_map(config);
     int r = node->exe_fd < 0 ? err_set(err, -errno, "open our own program: %m") : 0;
     if (r == 0 && geteuid() != 0 && !config->user_ns)
-        r = err_set(err, -EPERM, "layer user-namespace: an ordinary user can't do without it");
+        r = err_set(err, -EINVAL, "layer user-namespace: an ordinary user can't do without it");
+    if (r == 0 && config->launcher == SBX_LAUNCHER_BWRAP)
+        r = bwrap_needs(config->layers, err);
     if (r == 0 && config->launcher == SBX_LAUNCHER_BWRAP && access(PLAN_BWRAP, X_OK) < 0)
         r = err_set(err, -errno, PLAN_BWRAP ": %m (Debian's package is called bubblewrap)");
     if (r == 0)

@@ -80,8 +80,10 @@ static int namespace_args(struct plan *plan)
 static int bwrap_args(const struct sbx_spec *spec, const struct plan_facts *facts,
                       struct plan *plan)
 {
-    static const char *const tree[] = {"--ro-bind", "/",      "/",     "--dev",
-                                       "/dev",      "--proc", "/proc", NULL};
+    /* Not --ro-bind, which would reach the operator's writable binds: what is read-only in the
+     * slot's tree stays so, and can't be changed from bubblewrap's user namespace. */
+    static const char *const tree[] = {"--bind", "/",      "/",     "--dev",
+                                       "/dev",   "--proc", "/proc", NULL};
     static const char *const init[] = {
         "--remount-ro", "/proc", "--remount-ro",    "/dev", "--chdir", "/", "--die-with-parent",
         "--as-pid-1",   "--",    "/proc/self/fd/6", NULL};

@@ -290,6 +290,9 @@ static void on_failed(struct run *run, const struct init_report *report)
         err_set(&facts->err, report->code, "%.120s: %s", report->text,
                 report->code == -ENOENT ? "no such program in the sandbox"
                                         : strerror(-report->code));
+    } else if (report->stage == INIT_STAGE_CWD && !is_machines_fault(report->code)) {
+        err_set(&facts->err, report->code, "the working directory %.120s: %s", report->text,
+                strerror(-report->code));
     } else if (report->stage == INIT_STAGE_FILES_IN && report->code == -ENOSPC) {
         facts->fs_hits = INIT_HIT_WORKSPACE;
         err_set(&facts->err, report->code,

@@ -67,6 +67,8 @@ int run_config_build(const struct run_env *env, const struct slot *slot,
     put_text(&w, !tree ? "/" : spec->cwd ? spec->cwd : SBX_WORKSPACE);
     config.argc = put_all(&w, spec->argv);
     config.envc = put_all(&w, spec->envp);
+    if (config.argc + config.envc > SBX_ARGS_MAX)
+        return err_set(err, -E2BIG, "arguments and environment: more than %d in all", SBX_ARGS_MAX);
     if (w.bad)
         return err_set(err, -E2BIG, "arguments and environment are too long");
     config.size = (uint32_t)w.used;
