@@ -62,8 +62,12 @@ static void on_output(void *arg, int stream, uint64_t offset, const uint8_t *dat
             run_say(s, "no memory for the output: it is not whole");
         return;
     }
-    if (fd_write_all(stream, data, len) == 0 || s->stdout_gone)
+    int rc = s->stdout_gone ? 0 : fd_write_all(stream, data, len);
+    if (rc == 0)
         return;
+    if (rc != -EPIPE)
+        run_say(s, "pass on the program's output: %s", strerror(-rc));
+    s->output_fault = rc == -EPIPE ? 0 : rc;
     s->stdout_gone = true; /* whoever read our output has gone, as in `cloister run x | head` */
     if (run_may_leave(s))
         run_leave(s, 128 + SIGPIPE);
@@ -346,6 +350,8 @@ static int converse(struct run_session *s, struct run_request *request)
     }
     if (loop_run(s->loop, &err) < 0)
         return run_fail(s, VERDICT_INTERNAL, CLI_EXIT_OURS, err.text);
+    if (s->output_fault)
+        return CLI_EXIT_OURS;
     return s->stdout_gone ? 128 + SIGPIPE : s->exit_status;
 }
 

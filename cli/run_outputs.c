@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
+
+#define SKIPPED_TOLD_MAX 10 /* thousands of lines help nobody */
 
 int run_outputs_init(struct run_outputs *outputs, const char *dir, struct err *err)
 {
@@ -155,4 +158,13 @@ const uint8_t *run_outputs_content(const struct run_outputs *outputs, const char
             return outputs->kept[i].content;
     }
     return NULL;
+}
+
+void run_outputs_tell_skipped(const struct run_skipped *skipped, size_t n)
+{
+    for (size_t i = 0; i < n && i < SKIPPED_TOLD_MAX; i++)
+        fprintf(stderr, "cloister: %s was not brought back: %s\n", skipped[i].path,
+                skipped[i].reason);
+    if (n > SKIPPED_TOLD_MAX)
+        fprintf(stderr, "cloister: nor were %zu more\n", n - SKIPPED_TOLD_MAX);
 }

@@ -30,6 +30,8 @@ void run_outputs_done(struct run_outputs *outputs);
 
 /** run_outputs_take() - one chunk; a fault is remembered in outputs->err. */
 void run_outputs_take(struct run_outputs *outputs, const struct client_file_chunk *chunk);
+/** run_outputs_tell_skipped() - on stderr, what was there and did not come back. */
+void run_outputs_tell_skipped(const struct run_skipped *skipped, size_t n);
 /** run_outputs_content() - what was kept of @path, NULL if nothing was. */
 const uint8_t *run_outputs_content(const struct run_outputs *outputs, const char *path,
                                    uint64_t size);

@@ -38,7 +38,8 @@ struct run_session {
     struct run_buffer streams[2]; /* --json */
     struct run_buffer all_input;  /* --detach --stdin */
     bool stdout_gone;
-    int exit_status; /* -1: not known yet */
+    int output_fault; /* of our stdout, other than a reader that has gone */
+    int exit_status;  /* -1: not known yet */
 
     /* A run that goes on without us. */
     bool left;                 /* on purpose */

@@ -61,11 +61,18 @@ static void say_outcome(const struct run_session *s, const struct run_report *re
     if (dropped > 0)
         run_say(s, "%llu bytes of output were left out (--limit output=...)",
                 (unsigned long long)dropped);
-    for (size_t i = 0; i < report->n_skipped; i++)
-        run_say(s, "%s was not brought back: %s", report->skipped[i].path,
-                report->skipped[i].reason);
-    if (s->outputs.err.code)
-        run_say(s, "%s", s->outputs.err.text);
+}
+
+/* With --json too: the object has no place for it. */
+static void say_outputs(struct run_session *s, const struct run_report *report)
+{
+    if (!s->options.quiet)
+        run_outputs_tell_skipped(report->skipped, report->n_skipped);
+    if (!s->outputs.err.code)
+        return;
+    run_say(s, "%s", s->outputs.err.text);
+    if (s->exit_status == 0)
+        s->exit_status = CLI_EXIT_OURS;
 }
 
 void run_fail_status(struct run_session *s, const struct rpc_status *status)
@@ -86,6 +93,7 @@ void run_tell_result(struct run_session *s, const struct run_report *report)
     s->exit_status = result_exit_status(&report->result);
     if (!s->options.json) {
         say_outcome(s, report);
+        say_outputs(s, report);
         return;
     }
     struct run_report full = *report;
@@ -103,6 +111,5 @@ void run_tell_result(struct run_session *s, const struct run_report *report)
         run_say(s, "%s", err.text);
         s->exit_status = CLI_EXIT_OURS;
     }
-    if (s->outputs.err.code)
-        run_say(s, "%s", s->outputs.err.text);
+    say_outputs(s, report);
 }

@@ -43,8 +43,12 @@ void sandbox_usage(FILE *out)
           "      --dry-run             print the plan; nothing is run, no rights are needed\n"
           "      --json                print one JSON object instead of the program's output\n\n"
           "Exit status: the program's own; 128+n for signal n; 124 a limit; 125 our fault;\n"
-          "126 policy.\n",
+          "126 refused, or policy.\n\n"
+          "Layers:",
           out);
+    for (int i = 0; i < LAYER_COUNT; i++)
+        fprintf(out, "%s%s", i % 5 == 0 ? "\n  " : " ", layer_name((enum layer)i));
+    fputc('\n', out);
 }
 
 static int parse_layer(const char *option, const char *name, uint32_t *ret, struct err *err)
@@ -54,12 +58,9 @@ static int parse_layer(const char *option, const char *name, uint32_t *ret, stru
         *ret |= LAYER_BIT(layer);
         return 0;
     }
-    char names[180] = "";
-    for (int i = 0; i < LAYER_COUNT; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof(names) - used, " %s", layer_name((enum layer)i));
-    }
-    return err_set(err, -EINVAL, "%s %.40s: no such layer; there are%s ...", option, name, names);
+    return err_set(err, -EINVAL,
+                   "%s %.40s: no such layer; `cloister sandbox run --help` lists them", option,
+                   name);
 }
 
 static int parse_bind(struct node_config *node, const char *text, struct err *err)

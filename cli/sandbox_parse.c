@@ -30,6 +30,23 @@ static int add_skipped(struct sandbox_outputs *o, char *path, uint64_t size, con
     return 0;
 }
 
+/* As the service says it; the file that the walk can't reach is the sandbox's own word. */
+static const char *skipped_reason(int status)
+{
+    switch (-status) {
+    case EFBIG:
+        return "too many files or bytes";
+    case EACCES:
+        return "unreadable";
+    case EILSEQ:
+        return "control characters in its name";
+    case ENAMETOOLONG:
+        return "too deep, or its path is too long";
+    default:
+        return "could not be read";
+    }
+}
+
 static int parse_record(struct sandbox_outputs *o, struct wire_reader *r, bool *ret_end)
 {
     struct fs_header header;
@@ -53,9 +70,7 @@ static int parse_record(struct sandbox_outputs *o, struct wire_reader *r, bool *
         const uint8_t *content = wire_bytes(r, header.size);
         result = content ? add_file(o, path, content, header.size) : -EPROTO;
     } else if (header.type == FS_SKIPPED || header.type == FS_BROKEN) {
-        result = add_skipped(o, path, header.size,
-                             header.status == -EFBIG ? "above the cap on collected files"
-                                                     : strerror(-header.status));
+        result = add_skipped(o, path, header.size, skipped_reason(header.status));
     }
     if (result < 0)
         free(path);

@@ -350,6 +350,8 @@ void plan_print(const struct plan *plan, const struct sbx_spec *spec, FILE *out)
     fprintf(out, "init: run");
     for (const char *const *arg = spec->argv; *arg; arg++)
         fprintf(out, " %s", *arg);
+    if (spec->policy & SBX_POLICY_NO_SUBPROCESS)
+        fprintf(out, "\npolicy: no-subprocess");
     fprintf(out, "\nlimits:");
     for (int i = 0; i < LIMIT_COUNT; i++) {
         char text[32];

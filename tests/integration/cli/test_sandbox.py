@@ -1,0 +1,164 @@
+"""`cloister sandbox run` as scripts use it: what it refuses, what it prints, what it takes from its caller."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
+from service import BUILD, SLOW, need_root  # noqa: E402
+
+LIMIT, OURS, REFUSED = 124, 125, 126
+LAUNCHERS = ("native", "bwrap")
+
+
+class SandboxTest(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="cloister-sandbox-cli-")
+        self.addCleanup(self.temporary.cleanup)
+        self.directory = Path(self.temporary.name)
+        self.directory.chmod(0o755)
+
+    def cli(self, *words, **options):
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        if "input" in options:
+            del options["stdin"]
+        return subprocess.run([BUILD / "bin" / "cloister", "sandbox", "run", *words], timeout=60 * SLOW, **options)
+
+    def result(self, *words, **options):
+        done = self.cli("--json", *words, **options)
+        self.assertEqual(done.stdout.count(b"\n"), 1, done)
+        return done, json.loads(done.stdout)
+
+    # ---- refused ---------------------------------------------------------------------------------
+
+    def test_a_refused_request_has_no_verdict(self):
+        for words, said in ((["--limit", "memory=2G"], "limit memory: 2G is above the ceiling of 1G"),
+                            (["--limit", "cpu=x"], "limit cpu: 'x' is not a time"), (["--frob"], "--help"),
+                            (["--output", "/proc/x"], "make directory /proc/x"), (["--output", str(BUILD / "bin" / "cloister")], "Not a directory"),
+                            (["--disable-layer", "moat"], "--disable-layer moat: no such layer"),
+                            (["--launcher", "bwrap", "--disable-layer", "pid-namespace"], "layer pid-namespace: bubblewrap can't do without it")):
+            for more in ([], ["--dry-run"]):
+                if more and said.startswith(("make", "Not", "layer pid")):
+                    continue  # what only a run finds out
+                with self.subTest(" ".join(words + more)):
+                    done, result = self.result(*words, *more, "--", "true")
+                    self.assertEqual((done.returncode, result["verdict"], result["exit_code"]), (REFUSED, None, None))
+                    self.assertIn(said, result["explanation"]["message"])
+
+    def test_too_many_arguments_are_the_callers(self):
+        done, result = self.result("--", "true", *["x"] * 2000)
+        self.assertEqual((done.returncode, result["verdict"]), (REFUSED, None))
+        self.assertIn("more than 1024", result["explanation"]["message"])
+
+    def test_a_working_directory_that_is_not_there_is_the_callers(self):
+        for launcher in LAUNCHERS:
+            done, result = self.result("--launcher", launcher, "--cwd", "/no/such", "--", "true")
+            self.assertEqual((done.returncode, result["verdict"], result["exit_code"]), (127, "EXITED", 127))
+            self.assertEqual(result["explanation"]["message"], "the working directory /no/such: No such file or directory")
+
+    def test_a_directory_as_input_is_refused(self):
+        directory = os.open("/root", os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, directory)
+        done = self.cli("--", "ls", "/proc/self/fd/0/", stdin=directory)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (REFUSED, b"", b"cloister: stdin is a directory\n"))
+
+    # ---- what is printed ---------------------------------------------------------------------------
+
+    def test_a_dry_run_shows_all_that_was_asked_for(self):
+        words = ["--dry-run", "--policy", "no-subprocess", "--bind", "/etc:/opt/etc:ro", "--bind", "/tmp:/opt/tmp", "--limit",
+                 "cpu=1500ms", "--", "prog", "arg"]
+        text = self.cli(*words).stdout.decode()
+        for line in ("tree: bind /etc on /opt/etc read-only", "tree: bind /tmp on /opt/tmp", "init: run prog arg",
+                     "policy: no-subprocess"):
+            self.assertIn(line + "\n", text)
+        self.assertIn("cpu=1500ms", text)
+        done, result = self.result(*words)
+        self.assertEqual((done.returncode, result), (0, {"plan": text.splitlines()}))
+        self.assertIn("bwrap", self.cli("--launcher", "bwrap", "--dry-run", "--", "true").stdout.decode())
+
+    def test_the_node_has_a_name(self):
+        self.assertEqual(self.result("--", "true")[1]["node"], os.uname().nodename)
+
+    def test_files_that_do_not_come_back_are_named(self):
+        code = "import os; open('a\\nb', 'w'); open('locked', 'w'); os.chmod('locked', 0)\nfor i in range(1100): open('f%d' % i, 'w').close()"
+        done, result = self.result("--", "python3", "-c", code)
+        said = done.stderr.decode()
+        self.assertEqual((done.returncode, len(result["outputs"]), len(said.splitlines())), (0, 1000, 11))
+        self.assertIn("was not brought back: too many files or bytes", said)
+        self.assertRegex(said, r"cloister: nor were \d+ more\n$")
+        done, result = self.result("--", "python3", "-c", code.replace("1100", "1"))
+        self.assertIn("cloister: a?b was not brought back: control characters in its name\n", done.stderr.decode())
+        self.assertIn("cloister: locked was not brought back: unreadable\n", done.stderr.decode())
+
+    def test_files_go_to_a_directory(self):
+        where = self.directory / "out"
+        for launcher in LAUNCHERS:
+            done, result = self.result("--launcher", launcher, "--output", str(where), "--", "sh", "-c", "mkdir d; echo x > d/f")
+            self.assertEqual((done.returncode, done.stderr, (where / "d/f").read_text()), (0, b"", "x\n"))
+            self.assertNotIn("content_base64", result["outputs"][0])
+
+    def test_files_that_can_not_be_written_are_our_failure(self):
+        (self.directory / "f").mkdir()
+        for status, expected in ((0, OURS), (3, 3)):
+            done = self.cli("--output", str(self.directory), "--", "sh", "-c", f"echo x > f; exit {status}")
+            self.assertEqual((done.returncode, done.stderr), (expected, b"cloister: write f: Is a directory\n"))
+
+    # ---- what the caller hands over --------------------------------------------------------------
+
+    def test_standard_streams_are_files_too(self):
+        for launcher in LAUNCHERS:
+            done = self.cli("--launcher", launcher, "--", "sh", "-c", "echo o > /dev/stdout; echo e > /dev/stderr; cat /dev/stdin",
+                            input=b"in\n")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"o\nin\n", b"e\n"))
+            done = self.cli("--launcher", launcher, "--", "sh", "-c", "cat < /dev/stdout || echo x > /dev/stdin", input=b"")
+            self.assertEqual((done.returncode, done.stderr.count(b"Permission denied")), (2, 2))
+
+    def test_what_the_caller_has_closed_is_not_one_of_ours(self):
+        def closed(*fds):
+            return lambda: [os.close(fd) for fd in fds]
+        for launcher in LAUNCHERS:
+            with self.subTest(launcher):
+                words = ["--launcher", launcher, "--", "sh", "-c"]
+                done = self.cli(*words, "cat; echo ok", preexec_fn=closed(0))
+                self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"ok\n", b""))
+                done = self.cli(*words, "echo lost; exit 7", preexec_fn=closed(0, 2))
+                self.assertEqual((done.returncode, done.stdout), (7, b"lost\n"))
+                done = self.cli(*words, "exit 7", preexec_fn=closed(0, 1, 2))
+                self.assertEqual(done.returncode, 7)
+                done = self.cli(*words, "echo lost", preexec_fn=closed(1))
+                self.assertEqual(done.returncode, OURS, done)
+                done = self.cli("--json", *words, "true", preexec_fn=closed(1))
+                self.assertEqual(done.returncode, OURS, done)
+
+    def test_signals_that_the_caller_ignores_are_the_programs_again(self):
+        def ignore():
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        # The ordinary user's way waits for newuidmap; without its helpers it has one uid, and waits for nobody.
+        user = {"user": 65534, "group": 65534, "extra_groups": []}
+        missing = [word for name in ("cgroup-memory", "cgroup-pids", "cgroup-cpu", "slot-uid") for word in ("--allow-missing", name)]
+        for words, who in ((["--launcher", "native"], {}), (["--launcher", "bwrap"], {}), (missing, user)):
+            with self.subTest(words):
+                done = self.cli(*words, "--", "grep", "-E", "SigBlk|SigIgn", "/proc/self/status", preexec_fn=ignore, cwd="/", **who)
+                self.assertEqual([line.split()[1] for line in done.stdout.decode().splitlines()], ["0" * 16] * 2, done)
+
+    def test_a_writable_bind_is_writable(self):
+        self.directory.chmod(0o777)
+        for launcher in LAUNCHERS:
+            words = ["--launcher", launcher, "--bind", f"{self.directory}:/data"]
+            done = self.cli(*words, "--", "sh", "-c", f"echo {launcher} > /data/{launcher}")
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertEqual((self.directory / launcher).read_text(), launcher + "\n")
+            done = self.cli(*words[:2], "--bind", f"{self.directory}:/data:ro", "--", "sh", "-c", "echo > /data/x; echo > /usr/x; echo > /x")
+            self.assertEqual(done.stderr.count(b"Read-only file system"), 3, done)
+
+
+if __name__ == "__main__":
+    need_root()
+    unittest.main(verbosity=2)
