@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "cgroups/cgroup.h"
 #include "sandbox/doctor_try.h"
+#include "sandbox/node.h"
 
 /* The library that this build links; another major version would not load. */
 #define GRPC_LIBRARY       "libgrpc.so.29"
@@ -74,6 +75,16 @@ static void look_at_calls(struct doctor_facts *facts)
     facts->landlock_abi = abi > 0 ? (int)abi : 0;
 }
 
+/* What there is of the directory's path already. */
+static void look_at_cache(struct doctor_facts *facts)
+{
+    copy_text(facts->cache, sizeof(facts->cache), NODE_CACHE_DIR);
+    char *slash;
+    while (access(facts->cache, F_OK) < 0 && (slash = strrchr(facts->cache, '/')) > facts->cache)
+        *slash = '\0';
+    facts->cache_idmap_error = doctor_try_idmap(facts->cache);
+}
+
 static void look_at_namespaces(struct doctor_facts *facts)
 {
     static const uint64_t flags[DOCTOR_NS_COUNT] = {
@@ -87,6 +98,8 @@ static void look_at_namespaces(struct doctor_facts *facts)
     facts->proc_error = doctor_try_proc();
     facts->overlay_error = doctor_try_overlay();
     facts->idmap_error = facts->uid == 0 ? doctor_try_idmap("/usr") : EPERM;
+    if (facts->uid == 0)
+        look_at_cache(facts);
     facts->max_user_namespaces = read_sysctl("/proc/sys/user/max_user_namespaces");
     facts->unprivileged_userns_clone = read_sysctl("/proc/sys/kernel/unprivileged_userns_clone");
     facts->apparmor_restrict_userns =

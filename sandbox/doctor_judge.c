@@ -16,6 +16,9 @@
  * namespace overlays (5.14). */
 #define KERNEL_MAJOR 5
 #define KERNEL_MINOR 14
+/* Input sets: an overlay over id-mapped mounts. */
+#define BLOBS_KERNEL_MAJOR 5
+#define BLOBS_KERNEL_MINOR 19
 
 static const char *const state_names[] = {
     [DOCTOR_OK] = "ok",
@@ -66,13 +69,17 @@ static void add_tried(struct doctor_report *report, const char *name, int error,
     remedy(add(report, name, DOCTOR_SHORTFALL, "%s", strerror(error)), "%s", cure);
 }
 
-static void judge_kernel(const struct doctor_facts *facts, struct doctor_report *report)
+static bool kernel_is(const struct doctor_facts *facts, long major, long minor)
 {
     char *end;
-    long major = strtol(facts->release, &end, 10);
-    long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-    bool recent = major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR);
+    long have_major = strtol(facts->release, &end, 10);
+    long have_minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+    return have_major > major || (have_major == major && have_minor >= minor);
+}
 
+static void judge_kernel(const struct doctor_facts *facts, struct doctor_report *report)
+{
+    bool recent = kernel_is(facts, KERNEL_MAJOR, KERNEL_MINOR);
     struct doctor_check *check =
         add(report, "kernel", recent ? DOCTOR_OK : DOCTOR_SHORTFALL, "Linux %s", facts->release);
     if (!recent)
@@ -94,6 +101,25 @@ static void judge_calls(const struct doctor_facts *facts, struct doctor_report *
         add(report, "landlock", DOCTOR_OK, "ABI %d (not needed)", facts->landlock_abi);
     else
         add(report, "landlock", DOCTOR_OK, "absent (not needed)");
+}
+
+/* Everything else works without them: a note. */
+static void judge_blobs(const struct doctor_facts *facts, struct doctor_report *report)
+{
+    if (facts->uid != 0)
+        return; /* only a service that root has started can show them */
+    if (!kernel_is(facts, BLOBS_KERNEL_MAJOR, BLOBS_KERNEL_MINOR))
+        remedy(add(report, "blobs", DOCTOR_NOTE, "not with Linux %s", facts->release),
+               "install a kernel of %d.%d or newer: without it a run's input files must fit into "
+               "its request, 1 MiB",
+               BLOBS_KERNEL_MAJOR, BLOBS_KERNEL_MINOR);
+    else if (facts->cache_idmap_error)
+        remedy(add(report, "blobs", DOCTOR_NOTE, "no id-mapped mounts of %s: %s", facts->cache,
+                   strerror(facts->cache_idmap_error)),
+               "let cache_dir name a directory on ext4, xfs or btrfs (in a container: a volume): "
+               "without it a run's input files must fit into its request, 1 MiB");
+    else
+        add(report, "blobs", DOCTOR_OK, "%s can hold them", facts->cache);
 }
 
 static void judge_namespaces(const struct doctor_facts *facts, struct doctor_report *report)
@@ -276,6 +302,7 @@ void doctor_judge(const struct doctor_facts *facts, struct doctor_report *ret)
     judge_kernel(facts, ret);
     judge_calls(facts, ret);
     judge_namespaces(facts, ret);
+    judge_blobs(facts, ret);
     judge_sysctls(facts, ret);
     judge_cgroups(facts, ret);
     judge_uids(facts, ret);

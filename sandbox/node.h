@@ -21,7 +21,8 @@
 #define NODE_ROOT_PATHS_MAX 16
 #define NODE_UID_BASE       1900000000u /* beyond systemd-nspawn's range, below 2^31 */
 #define NODE_UID_COUNT      65536u
-#define NODE_SLOT_UID       1000u /* inside U: slot N runs as 1000 + N */
+#define NODE_CACHE_DIR      "/var/cache/cloister" /* where cache_dir is by default */
+#define NODE_SLOT_UID       1000u                 /* inside U: slot N runs as 1000 + N */
 #define NODE_SLOTS_MAX      512u
 #define NODE_READY_MAX      64u
 #define NODE_TREES_MAX      32

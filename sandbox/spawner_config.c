@@ -19,7 +19,6 @@
 #define DEFAULT_SOCKET  "/run/cloister/execsvc.sock"
 #define DEFAULT_ACCOUNT "cloister"
 #define CACHE_NONE      "none"
-#define DEFAULT_CACHE   "/var/cache/cloister"
 #define DRAIN_MS        30000
 #define DRAIN_MAX_MS    3600000
 #define WATCHDOG_MS     15000
@@ -321,7 +320,7 @@ static int check(struct spawner_config *c, struct err *err)
     if (strcmp(c->node.cache_dir, CACHE_NONE) == 0)
         c->node.cache_dir[0] = 0;
     else if (!c->node.cache_dir[0])
-        snprintf(c->node.cache_dir, sizeof(c->node.cache_dir), DEFAULT_CACHE "/%s",
+        snprintf(c->node.cache_dir, sizeof(c->node.cache_dir), NODE_CACHE_DIR "/%s",
                  c->node.instance);
     c->node.cache_uid = c->uid;
     c->node.cache_gid = c->gid;

@@ -32,6 +32,7 @@ static struct doctor_facts good_host(void)
         .grpc = "30.0.0",
         .runtime = {"Python 3.11.2", "GNU bash", "cc 12.2", "v18.19.0"},
         .bwrap = "bubblewrap 0.8.0",
+        .cache = "/var/cache",
     };
     return facts;
 }
@@ -72,6 +73,30 @@ static void a_complete_host_is_healthy_without_remedies(void **state)
         assert_int_equal(report.checks[i].state, DOCTOR_OK);
         assert_string_equal(report.checks[i].remedy, "");
     }
+}
+
+static void without_blobs_the_service_runs_and_the_note_says_what_to_do(void **state)
+{
+    (void)state;
+    struct doctor_facts facts = good_host();
+    struct doctor_report report;
+    facts.cache_idmap_error = EINVAL;
+    doctor_judge(&facts, &report);
+    assert_true(doctor_healthy(&report));
+    assert_int_equal(find(&report, "blobs")->state, DOCTOR_NOTE);
+    assert_string_equal(find(&report, "blobs")->found,
+                        "no id-mapped mounts of /var/cache: Invalid argument");
+    assert_non_null(strstr(find(&report, "blobs")->remedy, "ext4, xfs or btrfs"));
+
+    facts = good_host();
+    memcpy(facts.release, "5.18.19", 8);
+    doctor_judge(&facts, &report);
+    assert_true(doctor_healthy(&report));
+    assert_int_equal(find(&report, "blobs")->state, DOCTOR_NOTE);
+    assert_non_null(strstr(find(&report, "blobs")->remedy, "5.19"));
+    memcpy(facts.release, "5.19", 5);
+    doctor_judge(&facts, &report);
+    assert_int_equal(find(&report, "blobs")->state, DOCTOR_OK);
 }
 
 static void each_missing_namespace_is_named(void **state)
@@ -220,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_complete_host_is_healthy_without_remedies),
+        cmocka_unit_test(without_blobs_the_service_runs_and_the_note_says_what_to_do),
         cmocka_unit_test(each_missing_namespace_is_named),
         cmocka_unit_test(an_old_kernel_is_a_shortfall),
         cmocka_unit_test(kernels_from_5_14_are_fine),
