@@ -9,11 +9,12 @@ from .client import DEFAULT_TARGET, Client
 from .errors import CloisterError, QueueFull, Refused, ServiceFailed, TimedOut, Unavailable
 from .events import (Event, Explanation, File, Layer, Notice, Output, Queued, Refusal, Result, SkippedFile, Started,
                      Timing, Usage)
+from .interaction import Interaction
 from .node import Limit, NodeInfo, Runtime
 
 __version__ = "0.1.0"
 __all__ = [
-    "Client", "CloisterError", "DEFAULT_TARGET", "Event", "Explanation", "File", "Layer", "Limit", "NodeInfo", "Notice",
+    "Client", "CloisterError", "DEFAULT_TARGET", "Event", "Explanation", "File", "Interaction", "Layer", "Limit", "NodeInfo", "Notice",
     "Output", "QueueFull", "Queued", "Refusal", "Refused", "Result", "Runtime", "ServiceFailed", "SkippedFile",
     "Started", "TimedOut", "Timing", "Unavailable", "Usage",
 ]

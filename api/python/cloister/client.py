@@ -16,6 +16,7 @@ from . import request as requests
 from ._pb import exec_pb as pb
 from .errors import Refused, ServiceFailed, Unavailable, from_rpc
 from .events import Event, File, Output, Result
+from .interaction import Interaction, Outbox, Terminal, terminal_size
 from .request import Collect, Content, Grace, Text
 
 DEFAULT_TARGET = "unix:///run/cloister/execsvc.sock"
@@ -65,6 +66,8 @@ class Client:
             _PREFIX + "Execution/Execute", pb.ExecuteRequest.SerializeToString, pb.ExecuteEvent.FromString)
         self._attach = self._channel.unary_stream(
             _PREFIX + "Execution/Attach", pb.AttachRequest.SerializeToString, pb.ExecuteEvent.FromString)
+        self._interact = self._channel.stream_stream(
+            _PREFIX + "Execution/Interact", pb.InteractRequest.SerializeToString, pb.ExecuteEvent.FromString)
         self._info = self._channel.unary_unary(
             _PREFIX + "Node/Info", pb.NodeInfoRequest.SerializeToString, pb.NodeInfo.FromString)
         self._runtimes = self._channel.unary_unary(
@@ -125,6 +128,38 @@ class Client:
                                        args=args, env=env or {}, stdin=stdin, limits=limits or {}, policy=policy,
                                        collect=collect, executable=executable, detach_grace=detach_grace)
         return self._events(request, large, timeout)
+
+    def interact(self, source: Optional[Text] = None, *, runtime: str = "python3", argv: Optional[Iterable[Text]] = None,
+                 files: Optional[Mapping[Text, Content]] = None, entry: Text = "", args: Iterable[Text] = (),
+                 env: Optional[Mapping[str, Text]] = None, stdin: Text = b"",
+                 limits: Optional[Mapping[str, Union[str, int]]] = None, policy: Optional[str] = None,
+                 collect: Collect = True, executable: Iterable[Text] = (), detach_grace: Grace = None,
+                 terminal: Terminal = None, timeout: Optional[float] = None) -> Interaction:
+        """The same with a say in it: its input stays open, and it takes signals.
+
+        stdin: what comes first; more with `send`, the end with `close_stdin`.
+        terminal: stdin, stdout and stderr are one pseudo-terminal, and all output is "stdout": True for 24 by 80, or
+            (rows, cols). The wall limit stands still while the program waits for input, and the idle limit applies.
+
+        The run begins at once. A lost connection is not made again by itself: see `attach_interact`.
+        """
+        size = terminal_size(terminal)
+        request, large = self._request(source, timeout, runtime=runtime, argv=argv, files=files or {}, entry=entry,
+                                       args=args, env=env or {}, stdin=stdin, limits=limits or {}, policy=policy,
+                                       collect=collect, executable=executable, detach_grace=detach_grace)
+        if size:
+            request.terminal.CopyFrom(size)
+        end = None if timeout is None else time.monotonic() + timeout
+        if large:
+            self._blobs.ensure(large, timeout)
+        return self._talk(pb.InteractRequest(start=request), pb.AttachRequest(), _left(end))
+
+    def attach_interact(self, run_id: str, *, stdout_offset: int = 0, stderr_offset: int = 0, files_done: int = 0,
+                       timeout: Optional[float] = None) -> Interaction:
+        """Comes back to a run with a detach_grace as `attach` does, with a say in it. Its input is as it was left."""
+        place = pb.AttachRequest(run_id=run_id, stdout_offset=stdout_offset, stderr_offset=stderr_offset,
+                                 files_done=files_done)
+        return self._talk(pb.InteractRequest(attach=place), place, timeout)
 
     def start(self, source: Optional[Text] = None, *, detach_grace: Grace = "10m", **arguments) -> str:
         """Begins a run with the arguments of `run` and leaves it to itself. Returns its id, for `attach`."""
@@ -200,6 +235,13 @@ class Client:
                 if last or error.reason != "BLOB_MISSING":  # one that had to make room since; nothing has run
                     raise
 
+    def _talk(self, first: pb.InteractRequest, place: pb.AttachRequest, timeout: Optional[float]) -> Interaction:
+        outbox = Outbox(first)
+        call = self._interact(iter(outbox), timeout=timeout, metadata=self._metadata)
+        if not call.add_callback(outbox.end):  # it is over already
+            outbox.end()
+        return Interaction(call, outbox, _heard(call, place), _result)
+
     def _follow(self, begin: Callable[[Optional[float]], grpc.Call], place: pb.AttachRequest, grace: float,
                 timeout: Optional[float]) -> Iterator[Event]:
         """The events of a call, and of those that take its place when the connection is lost. `place`: where we are."""
@@ -242,6 +284,16 @@ def _read(call, place: pb.AttachRequest) -> Iterator[Event]:
             elif kind == "output":
                 place.stderr_offset = value.offset + len(value.data)
             yield _EVENTS[kind](value)
+
+
+def _heard(call: grpc.Call, place: pb.AttachRequest) -> Iterator[Event]:
+    """The events of an interactive call."""
+    try:
+        yield from _read(call, place)
+    except grpc.RpcError as error:
+        raise from_rpc(error) from error
+    finally:
+        call.cancel()
 
 
 def _result(stream: Iterator[Event]) -> Result:

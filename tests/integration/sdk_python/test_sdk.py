@@ -1,8 +1,11 @@
 """The package api/python, built by its own setup.py, against the real service."""
 
+import contextlib
 import hashlib
+import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -143,6 +146,94 @@ class SdkTest(unittest.TestCase):
             self.assertEqual(self.run_it(self.LARGE, files=files).text, said)
         self.assertEqual(calls, [2, 2])
 
+    def interact(self, *arguments, **options):
+        talk = self.client.interact(*arguments, timeout=30 * SLOW, **options)
+        self.addCleanup(talk.close)
+        return talk
+
+    @staticmethod
+    def until(talk, text):
+        """What is written until it ends with `text`."""
+        seen = b""
+        while not seen.endswith(text):
+            event = next(talk)
+            seen += event.data if isinstance(event, cloister.Output) else b""
+        return seen
+
+    def test_input_is_sent_while_the_program_runs(self):
+        talk = self.interact("import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)\nprint('end', file=sys.stderr)",
+                             stdin="first\n")
+        self.assertEqual(self.until(talk, b"\n"), b"FIRST\n")
+        talk.send(b"second\n")
+        self.assertEqual(self.until(talk, b"\n"), b"SECOND\n")
+        talk.close_stdin()
+        result = talk.wait()
+        self.assertEqual((result.verdict, result.stdout, result.stderr), ("EXITED", b"", b"end\n"))
+        self.assertEqual(talk.result.run_id, result.run_id)
+        talk.send("too late")
+
+    def test_much_input_arrives_whole(self):
+        data = os.urandom(3 << 20)
+        talk = self.interact(argv=["sh", "-c", "sleep 0.3; sha256sum"])
+        talk.send(data)
+        talk.close_stdin()
+        self.assertEqual(talk.wait().text.split()[0], hashlib.sha256(data).hexdigest())
+
+    def test_signals_and_the_end_that_the_caller_wants(self):
+        code = ("import signal, sys, time\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(7))\nprint('up', flush=True)\n"
+                "while True: time.sleep(0.1)")
+        for value in ("SIGINT", signal.SIGINT):
+            talk = self.interact(code)
+            self.until(talk, b"up\n")
+            talk.signal(value)
+            self.assertEqual(talk.wait().exit_code, 7)
+        talk = self.interact(code)
+        self.until(talk, b"up\n")
+        talk.cancel()
+        self.assertEqual(talk.wait().verdict, "CANCELLED")
+        for wrong in ("SIGSEGV", "INT", 99, 0):
+            with self.assertRaisesRegex(ValueError, "SIGWINCH"):
+                talk.signal(wrong)
+
+    def test_a_terminal(self):
+        code = ("import os, signal, sys\nprint(sys.stdin.isatty(), os.get_terminal_size())\n"
+                "signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size()))\nprint('hello', input('name? '))")
+        talk = self.interact(code, terminal=(30, 100))
+        self.assertIn(b"True os.terminal_size(columns=100, lines=30)", self.until(talk, b"name? "))
+        talk.resize(10, 20)
+        self.until(talk, b"lines=10)\r\n")
+        talk.send("ada\n")
+        self.assertIn(b"hello ada\r\n", talk.wait().stdout)
+        for wrong in ((0, 80), (24,), "24x80", (24, 1001), 5):
+            with self.assertRaisesRegex(ValueError, "terminal"):
+                self.client.interact("1", terminal=wrong)
+        talk = self.interact("input()")
+        talk.resize(10, 20)
+        with self.assertRaises(cloister.Refused) as caught:
+            talk.wait()
+        self.assertEqual(caught.exception.code, "FAILED_PRECONDITION")
+
+    def test_an_interaction_that_is_left_ends_or_waits_for_us(self):
+        with self.client.interact("print('up', flush=True); input()") as talk:
+            self.until(talk, b"up\n")
+        self.assertTrue(self.run_it("print(1)").ok)  # in its place: there is one
+        wait_for(lambda: not any("consume" in t.name for t in threading.enumerate()), what="the end of gRPC's thread")
+        with self.client.interact("print('up', flush=True); print('got', input())", detach_grace=30) as talk:
+            run_id = next(talk).run_id
+            self.until(talk, b"up\n")
+        with self.client.attach_interact(run_id, stdout_offset=3, timeout=30 * SLOW) as talk:
+            talk.send("it\n")
+            self.assertEqual(talk.wait().text, "got it\n")
+
+    def test_an_interaction_that_is_refused(self):
+        talk = self.interact("1", limits={"memory": "64G"})
+        with self.assertRaises(cloister.Refused) as caught:
+            next(talk)
+        self.assertEqual(caught.exception.field, "start.limits.memory_bytes")
+        self.assertIsNone(talk.result)
+        talk = self.interact(argv=["wc", "-c", "in"], files={"in": os.urandom(2 << 20)})
+        self.assertEqual(talk.wait().text, f"{2 << 20} in\n")
+
     def test_a_run_is_left_and_its_result_fetched_by_another(self):
         run_id = self.client.start("print('early', flush=True); import time; time.sleep(1); open('f', 'w').write('x'); print('late')")
         other = cloister.Client(str(self.service.socket))
@@ -264,7 +355,11 @@ class SdkTest(unittest.TestCase):
         with cloister.Client(str(self.service.socket)) as client:
             scope = {"client": client}
             exec(re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.S)[1], scope)
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                exec(re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.S)[2], {**scope, "cloister": cloister})
         self.assertEqual((scope["result"].ok, scope["result"].outputs), (True, {"out.txt": b"HELLO"}))
+        self.assertIn("hello ada", said.getvalue())
 
 
 class TlsTest(unittest.TestCase):
