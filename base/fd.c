@@ -220,7 +220,8 @@ static size_t received_fds(struct msghdr *msg, int *fds)
     return n_fds;
 }
 
-ssize_t fd_recv(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds)
+ssize_t fd_recv_or_lose(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds,
+                        bool *ret_lost)
 {
     union fd_control control;
     struct iovec iov = {.iov_base = buf, .iov_len = size};
@@ -231,6 +232,7 @@ ssize_t fd_recv(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds)
         .msg_controllen = sizeof(control.bytes),
     };
     *ret_n_fds = 0;
+    *ret_lost = false;
     ssize_t n;
     do
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
@@ -239,12 +241,23 @@ ssize_t fd_recv(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds)
         return -errno;
 
     size_t n_fds = received_fds(&msg, fds);
-    bool cut = msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
-    if (cut || n == 0) {
+    /* The control buffer holds FD_PASS_MAX: if it is not full the kernel had room to say more, and
+     * stopped because it could not install the next one (scm_detach_fds() in net/core/scm.c). */
+    bool too_many = msg.msg_flags & MSG_CTRUNC && n_fds == FD_PASS_MAX;
+    bool cut = msg.msg_flags & MSG_TRUNC || too_many;
+    *ret_lost = !cut && n > 0 && msg.msg_flags & MSG_CTRUNC;
+    if (cut || n == 0 || *ret_lost) {
         for (size_t i = 0; i < n_fds; i++)
             fds[i] = fd_close(fds[i]);
-        return cut ? -EMSGSIZE : 0;
+        return cut ? -EMSGSIZE : n;
     }
     *ret_n_fds = n_fds;
     return n;
+}
+
+ssize_t fd_recv(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds)
+{
+    bool lost = false;
+    ssize_t n = fd_recv_or_lose(sock, buf, size, fds, ret_n_fds, &lost);
+    return lost ? -EMSGSIZE : n;
 }

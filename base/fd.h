@@ -60,3 +60,11 @@ int fd_send(int sock, const void *buf, size_t len, const int *fds, size_t n_fds)
  * when the message was cut (its descriptors are closed), or negative errno.
  */
 ssize_t fd_recv(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds);
+/**
+ * fd_recv_or_lose() - the same, but a message whose descriptors found no room in this process's
+ * table (RLIMIT_NOFILE) arrives all the same, without any of them
+ *
+ * @ret_lost: whether that is so. The peer is not to blame then, and its bytes are whole.
+ */
+ssize_t fd_recv_or_lose(int sock, void *buf, size_t size, int *fds, size_t *ret_n_fds,
+                        bool *ret_lost);

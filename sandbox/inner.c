@@ -310,6 +310,22 @@ static void on_message(struct inner *inner, const void *bytes, size_t len, const
     }
 }
 
+/* The table was full when its descriptors came. The next run may find room. */
+static void on_lost_fds(struct inner *inner, const void *bytes, size_t len)
+{
+    struct err err = {0};
+    const struct sbx_spec none = {.argv = NULL};
+    struct run_result result;
+    uint64_t number;
+    if (spawn_wire_run_number(bytes, len, &number) < 0) {
+        lose_client(inner, 1);
+        return;
+    }
+    err_set(&err, -EMFILE, "the spawner has no descriptors left");
+    run_fault(&inner->env, &none, &err, &result);
+    tell(inner, SPAWN_RESULT, number, &result, sizeof(result), -EBADF);
+}
+
 static void on_client(struct loop_io *io, uint32_t events)
 {
     struct inner *inner = container_of(io, struct inner, client_io);
@@ -319,12 +335,17 @@ static void on_client(struct loop_io *io, uint32_t events)
     for (;;) {
         int fds[FD_PASS_MAX];
         size_t n_fds = 0;
-        ssize_t n = fd_recv(inner->client, buf, sizeof(buf), fds, &n_fds);
+        bool lost = false;
+        ssize_t n = fd_recv_or_lose(inner->client, buf, sizeof(buf), fds, &n_fds, &lost);
         if (may_try_again((int)n))
             return;
         if (n <= 0) {
             lose_client(inner, 0);
             return;
+        }
+        if (lost) {
+            on_lost_fds(inner, buf, (size_t)n);
+            continue;
         }
         on_message(inner, buf, (size_t)n, fds, n_fds);
         for (size_t i = 0; i < n_fds; i++)

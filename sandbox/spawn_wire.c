@@ -171,6 +171,15 @@ static int read_run(struct wire_reader *r, const int *fds, size_t n_fds, struct 
     return 0;
 }
 
+int spawn_wire_run_number(const void *bytes, size_t len, uint64_t *ret)
+{
+    struct wire_reader r;
+    wire_reader_init(&r, bytes, len);
+    bool is_run = wire_u32(&r) == SPAWN_MAGIC && wire_u32(&r) == SPAWN_RUN;
+    *ret = wire_u64(&r);
+    return r.bad || !is_run ? -EBADMSG : 0;
+}
+
 int spawn_wire_request_read(const void *bytes, size_t len, const int *fds, size_t n_fds,
                             struct spawn_request *ret, struct err *err)
 {

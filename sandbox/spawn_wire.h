@@ -54,5 +54,12 @@ int spawn_wire_plain_write(void *buf, size_t cap, enum spawn_type type, uint64_t
 int spawn_wire_event_write(void *buf, size_t cap, enum spawn_type type, uint64_t run,
                            const void *payload, size_t len);
 
+/**
+ * spawn_wire_run_number() - of a SPAWN_RUN whose descriptors have not arrived
+ *
+ * Return: 0, or -EBADMSG when it is no such message.
+ */
+int spawn_wire_run_number(const void *bytes, size_t len, uint64_t *ret);
+
 int spawn_wire_request_read(const void *bytes, size_t len, const int *fds, size_t n_fds,
                             struct spawn_request *ret, struct err *err);

@@ -1,6 +1,7 @@
 """Clients that vanish, a service and a spawner that are killed, a drain: nothing is left, and it answers again."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -172,6 +173,30 @@ class Life(unittest.TestCase):
                 visit(i)
             wait_for(lambda: not service.sandbox_processes(), what="quiet")
             wait_for(lambda: descriptors() <= before + 2, 10, "descriptors going back")
+
+    def test_a_run_that_finds_no_room_for_its_descriptors_is_all_that_is_lost(self):
+        with Service() as service:
+            client, spawner = service.client(), service.pids()[0]
+            other = client.interact(argv=["cat"])
+            other.say(stdin_data=b"on\n")
+            other.expect("on\n")
+            client.run(argv=["true"])
+            client.run(argv=["true"])  # now there is a slot to spare, with all that it keeps open
+            before = resource.prlimit(spawner, resource.RLIMIT_NOFILE)
+            for room in range(4):  # for none, one, two of the three, and for these alone
+                free = sorted(set(range(1024)) - {int(fd) for fd in os.listdir(f"/proc/{spawner}/fd")})
+                resource.prlimit(spawner, resource.RLIMIT_NOFILE, (free[room], before[1]))
+                run = client.run(argv=["true"])
+                self.assertEqual(run.code, "INTERNAL", run)
+                self.assertIn("no descriptors left" if room < 3 else "Too many open files", run.error.details())
+                resource.prlimit(spawner, resource.RLIMIT_NOFILE, before)
+                self.assertEqual(client.run(argv=["true"]).verdict, "EXITED")
+            other.say(stdin_data=b"still\n")
+            other.expect("still\n")
+            other.say(close_stdin=True)
+            self.assertEqual(other.end().exit_code, 0)
+            self.assertEqual(service.pids()[0], spawner)
+            client.close()
 
 
 if __name__ == "__main__":

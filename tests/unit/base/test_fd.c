@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -240,6 +241,43 @@ static int send_many(int sock, int fd, size_t n)
     return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
 }
 
+static void without_room_for_its_descriptors_a_message_comes_alone(void **state)
+{
+    (void)state;
+    int pair[2];
+    make_pair(pair);
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = before;
+    low.rlim_cur = (rlim_t)pair[1] + 2; /* room for one of the three */
+    int opened = open_fds();
+    for (int round = 0; round < 2; round++) {
+        char buf[4];
+        int fds[FD_PASS_MAX];
+        size_t n_fds = 99;
+        bool lost = false;
+        assert_int_equal(fd_send(pair[0], "abc", 3, (int[]){pair[0], pair[0], pair[0]}, 3), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        ssize_t n = round == 0 ? fd_recv_or_lose(pair[1], buf, sizeof(buf), fds, &n_fds, &lost)
+                               : fd_recv(pair[1], buf, sizeof(buf), fds, &n_fds);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(n, round == 0 ? 3 : -EMSGSIZE);
+        assert_int_equal(lost, round == 0);
+        assert_int_equal(n_fds, 0);
+        assert_int_equal(open_fds(), opened);
+    }
+    /* More than fit into a message is still the peer's fault. */
+    char buf[4];
+    int fds[FD_PASS_MAX];
+    size_t n_fds;
+    bool lost = true;
+    assert_int_equal(send_many(pair[0], pair[0], FD_PASS_MAX + 1), 0);
+    assert_int_equal(fd_recv_or_lose(pair[1], buf, sizeof(buf), fds, &n_fds, &lost), -EMSGSIZE);
+    assert_false(lost);
+    fd_close(pair[0]);
+    fd_close(pair[1]);
+}
+
 static void too_many_descriptors_are_closed_and_refused(void **state)
 {
     (void)state;
@@ -305,6 +343,7 @@ int main(void)
         cmocka_unit_test(descriptors_travel_with_their_message),
         cmocka_unit_test(a_message_that_is_cut_leaves_no_descriptor_behind),
         cmocka_unit_test(too_many_descriptors_are_closed_and_refused),
+        cmocka_unit_test(without_room_for_its_descriptors_a_message_comes_alone),
         cmocka_unit_test(sending_to_a_peer_that_is_gone_is_epipe_and_no_signal),
         cmocka_unit_test(close_keeps_errno_and_take_leaves_an_invalid_one),
     };
