@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -94,6 +95,47 @@ static int parse_bind(struct node_config *node, const char *text, struct err *er
     return 0;
 }
 
+/* @ret: where the host has what the sandbox will have at @target: below what is shown of it, or
+ * below another bind. Return: false when the sandbox's own tree has that place, and room for
+ * anything. */
+static bool host_side(const struct node_config *node, const char *target, char *ret, size_t size)
+{
+    static const char *const shown[] = {
+        "/usr/", "/bin/", "/sbin/", "/lib/", "/lib32/", "/lib64/", "/etc/alternatives/"};
+    for (uint32_t i = 0; i < node->n_binds; i++) {
+        size_t len = strlen(node->binds[i].target);
+        if (strncmp(target, node->binds[i].target, len) != 0 || target[len] != '/')
+            continue;
+        snprintf(ret, size, "%s%s", node->binds[i].source, target + len);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        if (strncmp(target, shown[i], strlen(shown[i])) != 0)
+            continue;
+        snprintf(ret, size, "%s", target);
+        return true;
+    }
+    return false;
+}
+
+/* Nothing can be made in what is shown of the host: a bind can only cover what is there. */
+static int check_binds(const struct node_config *node, struct err *err)
+{
+    char place[2 * PATH_MAX];
+    for (uint32_t i = 0; i < node->n_binds; i++) {
+        const struct node_bind *bind = &node->binds[i];
+        struct stat source, target;
+        if (!host_side(node, bind->target, place, sizeof(place)))
+            continue;
+        if (stat(place, &target) < 0)
+            return err_set(err, -EINVAL, "--bind: %.160s is not there, and can't be made",
+                           bind->target);
+        if (stat(bind->source, &source) == 0 && S_ISDIR(source.st_mode) != S_ISDIR(target.st_mode))
+            return err_set(err, -EINVAL, "--bind: %.160s: a directory and a file", bind->target);
+    }
+    return 0;
+}
+
 static int add_env(struct sandbox_options *o, const char *text, struct err *err)
 {
     const char *equals = strchr(text, '=');
@@ -174,15 +216,21 @@ int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, st
     static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" SBX_WORKSPACE,
                                       "LANG=C.UTF-8", "USER=sandbox"};
     memcpy(ret->env, env, sizeof(env));
+    int r = limits_from_env(&ret->limits, err);
+    if (r < 0)
+        return r;
     optind = 1;
     int option;
     while ((option = getopt_long(argc, argv, "+hl:p:b:e:", options, NULL)) != -1) {
         if (option == 'h')
             return 1;
-        int r = parse_one(ret, option, err);
+        r = parse_one(ret, option, err);
         if (r < 0)
             return r;
     }
+    r = check_binds(&ret->node, err);
+    if (r < 0)
+        return r;
     if (optind == argc)
         return err_set(err, -EINVAL, "no command to run; try `cloister sandbox run --help`");
     ret->argv = (const char *const *)(argv + optind);

@@ -148,6 +148,32 @@ class SandboxTest(unittest.TestCase):
                 done = self.cli(*words, "--", "grep", "-E", "SigBlk|SigIgn", "/proc/self/status", preexec_fn=ignore, cwd="/", **who)
                 self.assertEqual([line.split()[1] for line in done.stdout.decode().splitlines()], ["0" * 16] * 2, done)
 
+    def test_a_bind_can_only_cover_what_is_there(self):
+        here = str(self.directory)
+        (self.directory / "sub").mkdir()
+        (self.directory / "file").write_text("x")
+        for launcher in LAUNCHERS:
+            for words, said in (([f"{here}:/usr/share/no-such:ro"], "/usr/share/no-such is not there"),
+                                ([f"{here}:/bin/no-such:ro"], "/bin/no-such is not there"),
+                                ([f"{here}:/mnt/x:ro", "/etc:/mnt/x/no-such:ro"], "/mnt/x/no-such is not there"),
+                                ([f"{here}:/mnt/x:ro", "/etc:/mnt/x/file:ro"], "a directory and a file")):
+                binds = [word for bind in words for word in ("--bind", bind)]
+                done, result = self.result("--launcher", launcher, *binds, "--", "true")
+                self.assertEqual((done.returncode, result["verdict"]), (REFUSED, None), (words, done))
+                self.assertIn(said, result["explanation"]["message"])
+            done = self.cli("--launcher", launcher, "--bind", f"{here}:/a/b/c:ro", "--bind", f"{here}/file:/a/b/c/file:ro", "--bind",
+                            f"{here}:/usr/share/doc:ro", "--", "ls", "/a/b/c", "/usr/share/doc")
+            self.assertEqual((done.returncode, done.stdout.split().count(b"file"), done.stderr), (0, 2, b""))
+
+    def test_limits_come_from_the_environment_too(self):
+        env = dict(os.environ, MEMORY_LIMIT_MB="64", EXECUTION_TIMEOUT="3")
+        text = self.cli("--dry-run", "--limit", "cpu=4s", "--", "true", env=env).stdout.decode()
+        self.assertIn("limits: memory=64M cpu=4s ", text)
+        for value, said in (("2000", "limit memory: 2000M is above the ceiling of 1G"), ("much", "MEMORY_LIMIT_MB: 'much' is not")):
+            done, result = self.result("--", "true", env=dict(os.environ, MEMORY_LIMIT_MB=value))
+            self.assertEqual((done.returncode, result["verdict"]), (REFUSED, None))
+            self.assertIn(said, result["explanation"]["message"])
+
     def test_a_writable_bind_is_writable(self):
         self.directory.chmod(0o777)
         for launcher in LAUNCHERS:
