@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-#define STREAM_MAX (UINT64_C(256) << 20)
+#define STREAM_MAX (UINT64_C(512) << 20) /* more than RUN_COLLECT_BYTES and all names */
 
 int sandbox_outputs_feed(struct sandbox_outputs *o, int fd, struct err *err)
 {

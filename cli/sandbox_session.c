@@ -169,6 +169,13 @@ static int check_stdin(struct err *err)
     return 0;
 }
 
+/* A terminal is open for writing, too: past every count of what the program prints. */
+static int input_only(void)
+{
+    int fd = isatty(STDIN_FILENO) ? open("/proc/self/fd/0", O_RDONLY | O_NOCTTY | O_CLOEXEC) : -1;
+    return fd >= 0 ? fd : STDIN_FILENO;
+}
+
 static int open_streams(struct session *s, struct spawn_fds *fds, struct err *err)
 {
     int pair[3][2];
@@ -180,7 +187,7 @@ static int open_streams(struct session *s, struct spawn_fds *fds, struct err *er
     fd_let_reopen(STDIN_FILENO, false);
     s->streams[0] = pair[0][0];
     s->streams[1] = pair[1][0];
-    *fds = (struct spawn_fds){.stdin_fd = STDIN_FILENO,
+    *fds = (struct spawn_fds){.stdin_fd = input_only(),
                               .stdout_fd = pair[0][1],
                               .stderr_fd = pair[1][1],
                               .files_in_fd = -EBADF,
@@ -218,6 +225,8 @@ static int start(struct session *s, struct err *err)
                             .collect = s->files >= 0,
                             .tenant = "cli"};
     r = s->by->run(s->engine, &spec, &fds, err);
+    if (fds.stdin_fd != STDIN_FILENO)
+        fd_close(fds.stdin_fd);
     fd_close(fds.stdout_fd);
     fd_close(fds.stderr_fd);
     fd_close(fds.files_out_fd);

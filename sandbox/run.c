@@ -444,6 +444,7 @@ int run_start(const struct run_env *env, const struct run_events *events, struct
     run->terminal = spec->terminal;
     run->born_us = clock_us();
     run->facts.limits = spec->limits;
+    run->facts.cpus = env->cpus;
     run->facts.policy = spec->policy;
     run->result.timing.slot = slot_us;
     snprintf(run->result.launcher, sizeof(run->result.launcher), "%s",

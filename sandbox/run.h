@@ -31,8 +31,10 @@
 #define RUN_KILL_GRACE_MS   500
 #define RUN_COLLECT_MS      30000
 #define RUN_COLLECT_RESERVE (UINT64_C(8) << 20) /* memory on top of the limit, once all is dead */
-#define RUN_COLLECT_FILES   1000
-#define RUN_COLLECT_BYTES   (UINT64_C(64) << 20)
+/* All that a workspace can hold of files, and all that may be asked for of bytes: which of them are
+ * wanted is known to whoever receives them alone. */
+#define RUN_COLLECT_FILES 65536
+#define RUN_COLLECT_BYTES (UINT64_C(256) << 20)
 
 struct plan;
 struct plan_tree;

@@ -29,10 +29,17 @@ static bool over_cpu(const struct verdict_facts *f)
     return f->tree_cpu_counted && cpu_us(f) >= f->limits.v[LIMIT_CPU] * 1000;
 }
 
+/* Without accounting: whether so much can have been used since it began, on every processor. */
+static bool may_be_over_cpu(const struct verdict_facts *f)
+{
+    return !f->cpus || f->wall_us * f->cpus >= f->limits.v[LIMIT_CPU] * 1000;
+}
+
 /* RLIMIT_CPU's signal, which lies beyond the limit; anybody may send it, too. */
 static bool cpu_backstop(const struct verdict_facts *f)
 {
-    return f->have_status && killed_by(f, SIGXCPU) && (over_cpu(f) || !f->tree_cpu_counted);
+    return f->have_status && killed_by(f, SIGXCPU) &&
+           (f->tree_cpu_counted ? over_cpu(f) : may_be_over_cpu(f));
 }
 
 static uint32_t refused_calls(const struct verdict_facts *f)

@@ -31,6 +31,7 @@ struct verdict_facts {
     uint32_t refusals[REFUSAL_COUNT];
     uint32_t fs_hits; /* enum init_hit */
     uint64_t wall_us; /* without the time spent waiting for terminal input */
+    unsigned cpus;    /* 0: not known */
     struct err err;
 };
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -85,15 +86,20 @@ class SandboxTest(unittest.TestCase):
         self.assertEqual(self.result("--", "true")[1]["node"], os.uname().nodename)
 
     def test_files_that_do_not_come_back_are_named(self):
-        code = "import os; open('a\\nb', 'w'); open('locked', 'w'); os.chmod('locked', 0)\nfor i in range(1100): open('f%d' % i, 'w').close()"
-        done, result = self.result("--", "python3", "-c", code)
+        code = ("import os; open('a\\nb', 'w'); open('locked', 'w'); os.chmod('locked', 0)\n"
+                "for i in range(%d): f = open('f%%d' %% i, 'w'); f.truncate(257 << 20); f.close()")
+        done, result = self.result("--limit", "file-size=1G", "--", "python3", "-c", code % 15)
         said = done.stderr.decode()
-        self.assertEqual((done.returncode, len(result["outputs"]), len(said.splitlines())), (0, 1000, 11))
+        self.assertEqual((done.returncode, result["outputs"], len(said.splitlines())), (0, [], 11))
         self.assertIn("was not brought back: too many files or bytes", said)
-        self.assertRegex(said, r"cloister: nor were \d+ more\n$")
-        done, result = self.result("--", "python3", "-c", code.replace("1100", "1"))
-        self.assertIn("cloister: a?b was not brought back: control characters in its name\n", done.stderr.decode())
-        self.assertIn("cloister: locked was not brought back: unreadable\n", done.stderr.decode())
+        self.assertRegex(said, r"cloister: nor were 7 more\n$")
+        said = self.result("--", "python3", "-c", code % 0)[0].stderr.decode()
+        self.assertIn("cloister: a?b was not brought back: control characters in its name\n", said)
+        self.assertIn("cloister: locked was not brought back: unreadable\n", said)
+
+    def test_many_files_come_back(self):
+        done, result = self.result("--", "sh", "-c", "seq 4000 | split -l 1 -a 4 -d")
+        self.assertEqual((done.returncode, done.stderr, len(result["outputs"])), (0, b"", 4000))
 
     def test_files_go_to_a_directory(self):
         where = self.directory / "out"
@@ -117,6 +123,16 @@ class SandboxTest(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"o\nin\n", b"e\n"))
             done = self.cli("--launcher", launcher, "--", "sh", "-c", "cat < /dev/stdout || echo x > /dev/stdin", input=b"")
             self.assertEqual((done.returncode, done.stderr.count(b"Permission denied")), (2, 2))
+
+    def test_a_terminal_is_for_input_alone(self):
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
+        for launcher in LAUNCHERS:
+            os.write(master, b"typed\n")
+            done = self.cli("--launcher", launcher, "--", "sh", "-c", "read x; echo got $x; echo past >&0; echo past > /dev/stdin", stdin=slave)
+            self.assertEqual(done.stdout, b"got typed\n", done)
+            self.assertEqual(os.read(master, 1000), b"typed\r\n")
 
     def test_what_the_caller_has_closed_is_not_one_of_ours(self):
         def closed(*fds):

@@ -204,6 +204,16 @@ class Files(ServiceTest):
         self.assertEqual(len(run.files), 500)
         self.assertEqual(sum(1 for s in run.result.outputs_skipped if s.path), 100)
 
+    def test_as_many_files_as_may_be_asked_for(self):
+        code = "for i in range(3000): open(f'f{i}', 'w').close()\nopen('z', 'w').write('z')\n"
+        code += "for i in range(3): open(f'a{i}', 'w').truncate(70 << 20)"
+        limits = {"file_size_bytes": 128 << 20}
+        run = self.python(code, collect={"max_files": 4096, "patterns": ["f*", "z"]}, limits=limits)
+        self.assertEqual((len(run.files), len(run.result.outputs_skipped)), (3001, 0))
+        # What nobody wants takes no room from what is wanted.
+        run = self.python(code, collect={"patterns": ["z"]}, limits=limits)
+        self.assertEqual((run.files[b"z"]["data"], len(run.files)), (b"z", 1))
+
     def test_files_of_a_failed_program_come_back_too(self):
         run = self.python("open('log', 'w').write('why')\nraise SystemExit(2)", collect={})
         self.assertVerdict(run, "EXITED", 2)
