@@ -60,26 +60,43 @@ void cg_host_add(struct cg_host *host, uint32_t controllers, const char *mount, 
     hier->controllers |= controllers;
 }
 
-/* Every controller of ours that is mounted: on v1 the mount's options name them, on v2 a file. */
+static void add_mounted(struct cg_host *host, const struct cg_mounted *found)
+{
+    uint32_t controllers = found->controllers;
+    if (found->v2) {
+        AUTO_CLOSE int dir = open(found->point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        char text[CG_FILE_MAX];
+        ssize_t len = dir < 0 ? -ENOENT : cg_read_at(dir, "cgroup.controllers", text);
+        controllers = len < 0 ? 0 : cg_parse_controllers(text, (size_t)len, ' ');
+    }
+    for (size_t i = 0; i < host->n; i++) /* the first mount of a controller counts */
+        controllers &= ~host->hier[i].controllers;
+    if (controllers)
+        cg_host_add(host, controllers, found->point, found->v2);
+}
+
+/* Where v1 has these, nothing of v2 is used (choose_version()). */
+static bool v1_suffices(const struct cg_host *host)
+{
+    uint32_t v1 = 0;
+    for (size_t i = 0; i < host->n; i++)
+        v1 |= host->hier[i].controllers;
+    return (v1 & CG_MEMORY) || (v1 & CG_PIDS);
+}
+
+/* Every controller of ours that is mounted: on v1 the mount's options name them, on v2 a file. No
+ * controller is in both. */
 static int discover(struct cg_host *host, const struct cg_self *self, struct err *err)
 {
-    const char *at = self->mounts, *end = self->mounts + self->mounts_len;
+    const char *end = self->mounts + self->mounts_len;
     struct cg_mounted found;
     bool any = false;
-    while (cg_parse_mounted(&at, end, &found)) {
-        any = true;
-        uint32_t controllers = found.controllers;
-        if (found.v2) {
-            AUTO_CLOSE int dir = open(found.point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            char text[CG_FILE_MAX];
-            ssize_t len = dir < 0 ? -ENOENT : cg_read_at(dir, "cgroup.controllers", text);
-            controllers = len < 0 ? 0 : cg_parse_controllers(text, (size_t)len, ' ');
+    for (int v2 = 0; v2 < 2 && !v1_suffices(host); v2++)
+        for (const char *at = self->mounts; cg_parse_mounted(&at, end, &found);) {
+            any = true;
+            if (found.v2 == (v2 == 1))
+                add_mounted(host, &found);
         }
-        for (size_t i = 0; i < host->n; i++) /* the first mount of a controller counts */
-            controllers &= ~host->hier[i].controllers;
-        if (controllers)
-            cg_host_add(host, controllers, found.point, found.v2);
-    }
     return any ? 0 : err_set(err, -ENOENT, "no cgroups are mounted here");
 }
 
