@@ -6,6 +6,8 @@
  *   - systemd marks a unit with Delegate=yes by the xattr user.delegate or trusted.delegate; on v1
  *     only in its own hierarchy (name=systemd), whose paths the controllers' follow;
  *   - the top may not be written, and our own group may (an ordinary user's subtree).
+ * On v2 whoever has made a tree stands in the leaf CG_SUPERVISOR of that group afterwards
+ * (tree_create.c), and makes the next one in the same place.
  */
 #include "cgroups/host.h"
 
@@ -179,6 +181,17 @@ static bool systemd_delegated(const struct cg_self *self, const char *own, const
            marked_delegated(named);
 }
 
+/* Out of the leaf of a maker of trees, up to the group that it was given. */
+static void leave_supervisor(const struct cg_hierarchy *hier, char own[CG_PATH_MAX])
+{
+    char *slash = strrchr(own, '/');
+    if (!slash || strcmp(slash + 1, CG_SUPERVISOR) != 0 || marked_delegated(own))
+        return;
+    *slash = '\0';
+    if (!may_make_trees(hier, own))
+        *slash = '/';
+}
+
 /* Return: whether trees can be made in this hierarchy at all. */
 static bool choose_base(struct cg_hierarchy *hier, const struct cg_self *self)
 {
@@ -188,6 +201,8 @@ static bool choose_base(struct cg_hierarchy *hier, const struct cg_self *self)
     bool has_own = cg_parse_mount(self->mounts, self->mounts_len, hier->v2 ? "cgroup2" : "cgroup",
                                   hier->mount, NULL, &mount) &&
                    own_directory(self, hier->v2 ? NULL : name, &mount, own);
+    if (has_own && hier->v2)
+        leave_supervisor(hier, own);
     bool own_usable = has_own && may_make_trees(hier, own);
     bool given = own_usable && (marked_delegated(own) ||
                                 (!hier->v2 && systemd_delegated(self, own, hier->mount)));

@@ -12,6 +12,9 @@ struct cg_hierarchy {
     bool delegated; /* @base is our own group */
 };
 
+/* Where processes go that were in a group which hands its controllers down, on v2. */
+#define CG_SUPERVISOR "supervisor"
+
 /* The two files of /proc that say where this process stands. */
 struct cg_self {
     char *cgroup, *mounts;

@@ -63,11 +63,11 @@ void cg_tree_refresh_v2(struct cg_tree *tree)
     tree->controllers = hier->controllers;
 }
 
-/* Everything in @base itself, ourselves included, moves to its leaf "supervisor". */
+/* Everything in @base itself, ourselves included, moves to its leaf CG_SUPERVISOR. */
 static int vacate(int base, struct err *err)
 {
-    if (mkdirat(base, "supervisor", 0755) < 0 && errno != EEXIST)
-        return err_set(err, -errno, "mkdir supervisor in our own cgroup: %m");
+    if (mkdirat(base, CG_SUPERVISOR, 0755) < 0 && errno != EEXIST)
+        return err_set(err, -errno, "mkdir " CG_SUPERVISOR " in our own cgroup: %m");
     AUTO_FREE char *text = NULL;
     ssize_t len = cg_read_long_at(base, "cgroup.procs", &text);
     if (len < 0)
@@ -77,7 +77,7 @@ static int vacate(int base, struct err *err)
     while (cg_parse_pid(&at, text + len, &pid)) {
         char number[16];
         snprintf(number, sizeof(number), "%d", pid);
-        int r = file_write_text_at(base, "supervisor/cgroup.procs", number, err);
+        int r = file_write_text_at(base, CG_SUPERVISOR "/cgroup.procs", number, err);
         if (r < 0 && r != -ESRCH)
             return r;
     }
