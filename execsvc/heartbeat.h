@@ -6,7 +6,8 @@
  * somebody has removed, a loop that hangs. So a thread connects to the socket as any client would,
  * by its path, asks for the health of the service, and, when it got an answer, writes one byte into
  * the pipe that the supervisor gave us. What the supervisor does without one is in
- * sandbox/spawner_main.c. The thread uses neither gRPC nor the loop: both are what it watches.
+ * sandbox/spawner_main.c. It begins when the runtimes have answered: the first byte says that the
+ * service is ready. The thread uses neither gRPC nor the loop: both are what it watches.
  */
 
 #include <stdint.h>

@@ -274,6 +274,12 @@ static void on_probed(struct exs *service)
         set_health(true);
     log_info("service.ready", "serving", LOG_STR("socket", config.socket),
              LOG_STR("node", config.node), LOG_U64("running_max", config.running_max));
+    struct err err = {0};
+    if (heartbeat_start(config.socket, &heartbeat, &err) < 0) {
+        log_error("service.failed", err.text, LOG_I64("code", err.code));
+        service->lost = true;
+        loop_stop(service->loop);
+    }
 }
 
 static int start(struct err *err)
@@ -301,7 +307,7 @@ static int start(struct err *err)
     open_metrics();
     on_node_timer(&exs.node_timer);
     memory_watch_start(&exs, on_too_much_memory);
-    return heartbeat_start(config.socket, &heartbeat, err);
+    return 0;
 }
 
 /* Not needed for the end of a process: it is what shows a leak to the sanitizers. */

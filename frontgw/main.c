@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/guard.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "frontgw/context.h"
 #include "frontgw/http/assets.h"
 #include "frontgw/http/http.h"
@@ -222,6 +223,7 @@ static void wait_for_end(struct gateway *gw, const sigset_t *signals)
             reload(gw);
             continue;
         }
+        notify_send("STOPPING=1");
         log_info("frontgw.draining", "no new connections; open requests are answered",
                  LOG_I64("signal", signo));
         bool whole = gw_http_drain(gw->context.http, gw->settings.drain_ms);
@@ -237,6 +239,7 @@ static int serve(struct gateway *gw)
     sigset_t signals;
     int level = log_level_by_name(gw->settings.log_level);
 
+    notify_take();
     log_init("frontgw", level < 0 ? LOG_INFO : (enum log_level)level);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
@@ -259,6 +262,7 @@ static int serve(struct gateway *gw)
                  LOG_U64("metrics_port", gw->scrape ? scrape_port(gw->scrape) : 0),
                  LOG_U64("assets", gw_assets_count(gw->assets)),
                  LOG_STR("seccomp", gw->settings.seccomp ? "on" : "off"));
+        notify_send("READY=1");
         wait_for_end(gw, &signals);
     }
     tear_down(gw);

@@ -20,7 +20,8 @@
 #define SPAWN_FD_NUMBER 3
 #define SPAWN_FD_NAME   "CLOISTER_SPAWN_FD=3"
 #define HEARTBEAT_FD    4
-#define BEATS_PER_DOG   3 /* two may be lost */
+#define BEATS_PER_DOG   3    /* two may be lost */
+#define BEAT_MS         5000 /* without a watchdog only the first counts: it is ready */
 
 extern char **environ;
 
@@ -130,9 +131,10 @@ int service_start(const struct spawner_config *config, int client_fd, int heartb
     memcpy(environment, environ, n * sizeof(*environment));
     static char spawn_fd[] = SPAWN_FD_NAME;
     environment[n] = spawn_fd;
+    uint64_t beat_ms = config->watchdog_ms ? config->watchdog_ms / BEATS_PER_DOG : BEAT_MS;
     char heartbeat[64];
     snprintf(heartbeat, sizeof(heartbeat), "CLOISTER_HEARTBEAT=%d:%llu", HEARTBEAT_FD,
-             (unsigned long long)(config->watchdog_ms / BEATS_PER_DOG));
+             (unsigned long long)beat_ms);
     if (heartbeat_fd >= 0)
         environment[n + 1] = heartbeat;
 

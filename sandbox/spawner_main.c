@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "sandbox/inner.h"
 #include "sandbox/service.h"
 
@@ -39,7 +40,7 @@ struct supervisor {
     struct node *node;
     pid_t service_pid;
     int service_pidfd;
-    int heartbeat; /* a byte from the service: it answers. -EBADF: there is no watchdog */
+    int heartbeat; /* a byte from the service: it is ready, and answers */
     int signals, lock;
     uint64_t pause_ms, started_ms, restarts;
 };
@@ -48,8 +49,6 @@ static int make_heartbeat(struct supervisor *s, int *ret_end, struct err *err)
 {
     int ends[2];
     s->heartbeat = fd_close(s->heartbeat);
-    if (!s->config.watchdog_ms)
-        return 0;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return err_set(err, -errno, "pipe: %m");
     s->heartbeat = ends[0];
@@ -154,23 +153,34 @@ static void put_down(struct supervisor *s)
     signal_service(s, SIGKILL);
 }
 
+/* How long the service may still be silent; -1: for ever. */
+static int patience_ms(const struct supervisor *s, uint64_t heard_ms)
+{
+    if (!heard_ms || !s->config.watchdog_ms)
+        return -1;
+    uint64_t silent_ms = clock_ms() - heard_ms;
+    return silent_ms < s->config.watchdog_ms ? (int)(s->config.watchdog_ms - silent_ms) : 0;
+}
+
 /* Waits until one of the two is gone (0), or the operator wants the end (1). Until the service has
  * been heard for the first time it is starting, which takes as long as it takes. */
 static int watch(struct supervisor *s)
 {
     uint64_t heard_ms = 0;
     for (;;) {
-        uint64_t silent_ms = heard_ms ? clock_ms() - heard_ms : 0;
-        int wait = heard_ms ? (int)(s->config.watchdog_ms - silent_ms) : -1;
         struct pollfd p[] = {{.fd = node_inner_pidfd(s->node), .events = POLLIN},
                              {.fd = s->service_pidfd, .events = POLLIN},
                              {.fd = s->signals, .events = POLLIN},
                              {.fd = s->heartbeat, .events = POLLIN}};
-        int n = poll(p, 4, wait < 0 ? wait : wait + 1);
+        int n = poll(p, 4, patience_ms(s, heard_ms));
         if (n < 0 && errno != EINTR)
             return 1;
-        if (p[3].revents)
+        if (p[3].revents) {
+            bool first = !heard_ms;
             hear(s, &heard_ms);
+            if (first && heard_ms)
+                notify_send("READY=1");
+        }
         if (p[2].revents & POLLIN) {
             int signo = read_signal(s);
             if (signo != SIGHUP)
@@ -182,7 +192,7 @@ static int watch(struct supervisor *s)
                                                       : "the service is gone; starting both again");
             return 0;
         }
-        if (heard_ms && clock_ms() - heard_ms >= s->config.watchdog_ms) {
+        if (patience_ms(s, heard_ms) == 0) {
             put_down(s);
             return 0;
         }
@@ -192,6 +202,7 @@ static int watch(struct supervisor *s)
 /* SIGTERM to the service, which drains; a second signal or too long a wait ends it. */
 static void stop_service(struct supervisor *s)
 {
+    notify_send("STOPPING=1");
     signal_service(s, SIGTERM);
     struct pollfd p[] = {{.fd = s->service_pidfd, .events = POLLIN},
                          {.fd = s->signals, .events = POLLIN}};
@@ -311,6 +322,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     log_init("cloister-spawner", LOG_INFO);
+    notify_take();
     int r = spawner_config_load(&s.config, path, &err);
     if (r < 0) {
         log_error("config.bad", err.text);

@@ -3,11 +3,13 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from common import SLOW, Service, alive, contract, main, wait_for
 
@@ -68,6 +70,21 @@ class Life(unittest.TestCase):
 
     def test_the_inner_spawner_is_killed_in_the_middle_of_twenty_runs(self):
         self.kill_in_the_middle(0)
+
+    def test_who_supervises_the_supervisor_is_told_when_it_is_ready_and_when_it_ends(self):
+        for watchdog in ("15s", "0"):
+            with self.subTest(watchdog=watchdog), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+                ear.bind("")  # an abstract name of the kernel's choice
+                ear.settimeout(20 * SLOW)
+                name = "@" + ear.getsockname()[1:].decode()
+                with Service({"spawner": {"watchdog": watchdog}}, env={"NOTIFY_SOCKET": name}) as service:
+                    self.assertEqual(ear.recv(100), b"READY=1")
+                    environment = [Path(f"/proc/{pid}/environ").read_bytes() for pid in service.pids()]
+                    self.assertFalse([e for e in environment if b"NOTIFY_SOCKET" in e])
+                    os.kill(service.pids()[1], signal.SIGKILL)
+                    service.wait_ready(2)
+                    self.assertEqual(ear.recv(100), b"READY=1")
+                self.assertEqual(ear.recv(100), b"STOPPING=1")
 
     def test_sigterm_lets_what_runs_end_and_takes_nothing_new(self):
         with Service({"execsvc": {"running_max": 1, "drain": "10s"}}) as service:
