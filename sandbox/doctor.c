@@ -106,6 +106,24 @@ static void look_at_namespaces(struct doctor_facts *facts)
         read_sysctl("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
 }
 
+/* The first mount point below /usr: an overlay over it all is refused to U, which may not see what
+ * the mount covers (clone_private_mount() of the kernel). */
+static void look_at_mounts(struct doctor_facts *facts)
+{
+    AUTO_FREE char *text = NULL;
+    if (file_read_text("/proc/self/mountinfo", TEXT_FILE_MAX, &text, NULL) < 0)
+        return;
+    const char *at = strstr(text, " /usr/"); /* proc(5): ID PARENT MAJOR:MINOR ROOT POINT */
+    for (; at && !facts->inside_usr[0]; at = strstr(at + 1, " /usr/")) {
+        int fields = 0;
+        for (const char *back = at; back >= text && *back != '\n'; back--)
+            fields += *back == ' ';
+        if (fields == 4)
+            snprintf(facts->inside_usr, sizeof(facts->inside_usr), "%.*s",
+                     (int)strcspn(at + 1, " "), at + 1);
+    }
+}
+
 static void cleanup_host(struct cg_host **host)
 {
     *host = cg_host_free(*host);
@@ -277,6 +295,7 @@ int doctor_examine(struct doctor_facts *ret, struct err *err)
     copy_text(ret->release, sizeof(ret->release), name.release);
     look_at_calls(ret);
     look_at_namespaces(ret);
+    look_at_mounts(ret);
     look_at_cgroups(ret);
     look_at_host(ret);
     look_at_programs(ret);

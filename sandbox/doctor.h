@@ -37,9 +37,10 @@ struct doctor_facts {
     char user[64];
     char release[65];
     int ns_error[DOCTOR_NS_COUNT];
-    int proc_error;              /* a fresh /proc inside user and pid namespaces */
-    int overlay_error;           /* an overlay inside a user namespace */
-    int idmap_error;             /* an id-mapped bind of /usr; root only */
+    int proc_error;                   /* a fresh /proc inside user and pid namespaces */
+    int overlay_error;                /* an overlay inside a user namespace */
+    char inside_usr[DOCTOR_TEXT_MAX]; /* where something is mounted below /usr; empty: nowhere */
+    int idmap_error;                  /* an id-mapped bind of /usr; root only */
     char cache[DOCTOR_TEXT_MAX]; /* the default cache_dir, or where it would be made; root only */
     int cache_idmap_error;       /* the same of that */
     int openat2_error, pidfd_error, clone3_error, close_range_error;

@@ -143,6 +143,14 @@ static void judge_namespaces(const struct doctor_facts *facts, struct doctor_rep
     add_tried(report, "overlay", facts->overlay_error,
               "load the overlay module (modprobe overlay), and keep it loaded by a line in "
               "/etc/modules-load.d; file locks on shared files leak between runs without it");
+    if (facts->inside_usr[0])
+        remedy(add(report, "root-overlay", DOCTOR_SHORTFALL, "%.100s is mounted inside /usr",
+                   facts->inside_usr),
+               "make it part of /usr's own file system: over a /usr with mounts inside it no "
+               "sandbox can "
+               "have its own overlay (or go on without: allow_missing = root-overlay)");
+    else
+        add(report, "root-overlay", DOCTOR_OK, "nothing is mounted inside /usr");
     if (facts->uid != 0)
         return;
     if (facts->idmap_error == 0)

@@ -34,7 +34,8 @@ static int own_view(const struct node_config *config, const char *lower, const c
     if (mount("overlay", target, "overlay", OVERLAY_FLAGS, options) == 0)
         return 0;
     if (!(config->allow_missing & layer))
-        return err_set(err, -errno, "layer root-overlay: mount an overlay on %s: %m", target);
+        return err_set(err, -errno, "layer root-overlay: mount an overlay on %s: %m%s", target,
+                       errno == EINVAL ? " (is something mounted inside it on the host?)" : "");
     *missing |= layer;
     return mount_view(lower, AT_FDCWD, target, VIEW_READ_ONLY, err);
 }

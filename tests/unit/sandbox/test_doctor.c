@@ -113,6 +113,14 @@ static void each_missing_namespace_is_named(void **state)
     }
 }
 
+static void a_mount_inside_usr_is_a_shortfall(void **state)
+{
+    (void)state;
+    struct doctor_facts facts = good_host();
+    memcpy(facts.inside_usr, "/usr/local", sizeof("/usr/local"));
+    assert_only_shortfall(&facts, "root-overlay");
+}
+
 static void an_old_kernel_is_a_shortfall(void **state)
 {
     (void)state;
@@ -247,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_complete_host_is_healthy_without_remedies),
         cmocka_unit_test(without_blobs_the_service_runs_and_the_note_says_what_to_do),
         cmocka_unit_test(each_missing_namespace_is_named),
+        cmocka_unit_test(a_mount_inside_usr_is_a_shortfall),
         cmocka_unit_test(an_old_kernel_is_a_shortfall),
         cmocka_unit_test(kernels_from_5_14_are_fine),
         cmocka_unit_test(each_missing_controller_is_named),
