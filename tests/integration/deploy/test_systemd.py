@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "support"))
 from service import BUILD, SOURCE, need_root  # noqa: E402
 
-UNITS = {"cloister.service": 6.7, "frontgw.service": 3.1, "frontgw-backup.service": 3.6, "frontgw-backup.timer": None}
+UNITS = {"cloister.service": 6.8, "frontgw.service": 3.1, "frontgw-backup.service": 3.6, "frontgw-backup.timer": None}
 
 
 class Systemd(unittest.TestCase):
@@ -63,8 +63,9 @@ class Systemd(unittest.TestCase):
     def test_what_the_sandboxes_need_is_left_to_the_spawner(self):
         found = self.settings("cloister.service")
         self.assertEqual(set(found["Delegate"][0].split()), {"cpu", "memory", "pids"})
-        for setting in ("ProtectProc", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectControlGroups",
-                        "RestrictNamespaces", "PrivateDevices", "NoNewPrivileges", "ProtectHostname"):
+        for setting in ("ProtectProc", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
+                        "ProtectControlGroups", "ProtectHostname", "RestrictNamespaces", "PrivateDevices",
+                        "NoNewPrivileges", "RuntimeDirectory"):
             self.assertNotIn(setting, found)
 
     def test_a_drain_is_shorter_than_systemds_patience(self):
