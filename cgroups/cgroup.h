@@ -52,8 +52,9 @@ enum cg_controller {
 /** cg_host_new() - discover, by libcgroup; -ENOENT when there are no cgroups at all. */
 int cg_host_new(struct cg_host **ret, struct err *err);
 /** cg_host_read() - the same from /proc/self/mountinfo alone, which takes a tenth of the time: for
- * a command that lives for one run (docs/adr/0014). The tests hold the two against each other. */
-int cg_host_read(struct cg_host **ret, struct err *err);
+ * a command that lives for one run (docs/adr/0014). Hierarchies with none of the controllers
+ * @wanted are left out. The tests hold the two against each other. */
+int cg_host_read(uint32_t wanted, struct cg_host **ret, struct err *err);
 struct cg_host *cg_host_free(struct cg_host *host);
 enum cg_version cg_host_version(const struct cg_host *host);
 const char *cg_version_name(enum cg_version version);     /* "v1" "hybrid" "v2" */

@@ -217,12 +217,12 @@ static bool choose_base(struct cg_hierarchy *hier, const struct cg_self *self)
     return true;
 }
 
-static void drop_unusable(struct cg_host *host, const struct cg_self *self)
+static void drop_unusable(struct cg_host *host, uint32_t wanted, const struct cg_self *self)
 {
     size_t kept = 0;
     host->controllers = 0;
     for (size_t i = 0; i < host->n; i++) {
-        if (!choose_base(&host->hier[i], self))
+        if (!(host->hier[i].controllers & wanted) || !choose_base(&host->hier[i], self))
             continue;
         host->controllers |= host->hier[i].controllers;
         if (kept != i)
@@ -245,7 +245,7 @@ static void freezer_first(struct cg_host *host)
     }
 }
 
-int cg_host_build(cg_discover_fn *how, struct cg_host **ret, struct err *err)
+int cg_host_build(cg_discover_fn *how, uint32_t wanted, struct cg_host **ret, struct err *err)
 {
     CLEANUP(self_done) struct cg_self self = {0};
     int r = self_read(&self, err);
@@ -258,15 +258,15 @@ int cg_host_build(cg_discover_fn *how, struct cg_host **ret, struct err *err)
     if (r < 0)
         return r;
     choose_version(host, &self);
-    drop_unusable(host, &self);
+    drop_unusable(host, wanted, &self);
     freezer_first(host);
     *ret = take_ptr(host);
     return 0;
 }
 
-int cg_host_read(struct cg_host **ret, struct err *err)
+int cg_host_read(uint32_t wanted, struct cg_host **ret, struct err *err)
 {
-    return cg_host_build(discover, ret, err);
+    return cg_host_build(discover, wanted, ret, err);
 }
 
 struct cg_host *cg_host_free(struct cg_host *host)

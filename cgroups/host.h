@@ -34,5 +34,5 @@ struct cg_host {
 
 /** A way to find the mounts: calls cg_host_add() for every controller of ours. */
 typedef int cg_discover_fn(struct cg_host *host, const struct cg_self *self, struct err *err);
-int cg_host_build(cg_discover_fn *how, struct cg_host **ret, struct err *err);
+int cg_host_build(cg_discover_fn *how, uint32_t wanted, struct cg_host **ret, struct err *err);
 void cg_host_add(struct cg_host *host, uint32_t controllers, const char *mount, bool v2);

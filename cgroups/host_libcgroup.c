@@ -72,5 +72,5 @@ static int discover(struct cg_host *host, const struct cg_self *self, struct err
 
 int cg_host_new(struct cg_host **ret, struct err *err)
 {
-    return cg_host_build(discover, ret, err);
+    return cg_host_build(discover, UINT32_MAX, ret, err);
 }

@@ -18,6 +18,8 @@
 #include "sandbox/plan.h"
 #include "sandbox/stage.h"
 
+/* What layers are made of. A run that is alone needs no weight beside others, and what is frozen to
+ * be killed elsewhere goes with its pid namespace here. */
 #define CONTROLLERS (CG_MEMORY | CG_PIDS | CG_CPUACCT)
 
 struct direct {
@@ -133,7 +135,7 @@ static int make_tree(struct direct *d, struct err *err)
 
 static int make_group(struct direct *d, struct err *err)
 {
-    int r = cg_host_read(&d->host, err);
+    int r = cg_host_read(CONTROLLERS, &d->host, err);
     if (r < 0 || cg_host_version(d->host) == CG_V2 ||
         (cg_host_controllers(d->host) & CONTROLLERS) != CONTROLLERS)
         return DIRECT_E_CGROUPS;

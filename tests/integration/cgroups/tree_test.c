@@ -31,7 +31,7 @@ static void mountinfo_alone_says_what_libcgroup_says(void **state)
     struct cg_tree *tree = NULL;
     struct cg_node_caps caps = {0};
     char name[80], by_library[CG_PATH_MAX], by_hand[CG_PATH_MAX];
-    MUST(cg_host_read(&read, &err));
+    MUST(cg_host_read(UINT32_MAX, &read, &err));
     assert_int_equal(cg_host_version(read), cg_host_version(fixture->host));
     assert_int_equal(cg_host_controllers(read), cg_host_controllers(fixture->host));
     snprintf(name, sizeof(name), "%.60s-read", fixture->name);
