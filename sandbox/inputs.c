@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -99,6 +100,9 @@ static int open_sets(const struct node_config *config, struct err *err)
     int code = mkdirat(cache, SETS, 0700) < 0 && errno != EEXIST ? -errno : 0;
     setfsuid(0);
     setfsgid(0);
+    /* That has made us undumpable: /proc/PID/ns of a child would take CAP_SYS_PTRACE (make_map()),
+     * which the unit does not leave. */
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     AUTO_CLOSE int sets = openat(cache, SETS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (code == 0 && (sets < 0 || fstat(sets, &st) < 0))
         code = -errno;
