@@ -147,30 +147,38 @@ static enum outcome memory_sysv(void)
     return escaped("a segment of 128 MiB with a memory limit of 32");
 }
 
-static void hold_memory(void)
+static void hold_memory(int *held)
 {
     size_t size = 16 * MIB;
     char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(memory, 1, size);
+    __atomic_fetch_add(held, 1, __ATOMIC_SEQ_CST);
     for (;;)
         pause();
 }
 
+/* Until all of them hold theirs, or one is killed for it. */
 static enum outcome memory_children(void)
 {
     pid_t children[8];
-    int alive = 0;
+    int alive = 8;
+    int *held =
+        mmap(NULL, sizeof(*held), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (held == MAP_FAILED)
+        return broken("mmap: %s", strerror(errno));
     for (int i = 0; i < 8; i++) {
         children[i] = fork();
         if (children[i] < 0)
             return broken("fork: %s", strerror(errno));
         if (children[i] == 0)
-            hold_memory();
+            hold_memory(held);
     }
-    struct timespec moment = {.tv_nsec = 800000000};
-    nanosleep(&moment, NULL);
-    for (int i = 0; i < 8; i++)
-        alive += waitpid(children[i], NULL, WNOHANG) == 0;
+    const struct timespec moment = {.tv_nsec = 20000000};
+    while (alive == 8 && __atomic_load_n(held, __ATOMIC_SEQ_CST) < 8) {
+        nanosleep(&moment, NULL);
+        for (int i = 0; i < 8; i++)
+            alive -= waitpid(children[i], NULL, WNOHANG) != 0;
+    }
     for (int i = 0; i < 8; i++)
         kill(children[i], SIGKILL);
     if (alive == 8)
