@@ -41,6 +41,19 @@ class SandboxTest(unittest.TestCase):
 
     # ---- refused ---------------------------------------------------------------------------------
 
+    def test_a_program_reaches_itself_over_its_own_loopback(self):
+        program = ("import socket, threading\n"
+                   "server = socket.create_server(('127.0.0.1', 0))\n"
+                   "def answer():\n"
+                   "    peer = server.accept()[0]\n"
+                   "    peer.sendall(peer.recv(9).upper())\n"
+                   "threading.Thread(target=answer).start()\n"
+                   "client = socket.create_connection(server.getsockname())\n"
+                   "client.sendall(b'hello'); print(client.recv(9).decode())\n")
+        for words in ([], ["--allow-missing", "uts-namespace"], ["--launcher", "bwrap"]):  # by itself, by a spawner, by bubblewrap
+            done = self.cli(*words, "--", "python3", "-c", program)
+            self.assertEqual((done.returncode, done.stdout), (0, b"HELLO\n"), done)
+
     def test_a_refused_request_has_no_verdict(self):
         for words, said in ((["--limit", "memory=2G"], "limit memory: 2G is above the ceiling of 1G"),
                             (["--limit", "cpu=x"], "limit cpu: 'x' is not a time"), (["--frob"], "--help"),
