@@ -192,7 +192,7 @@ class Life(unittest.TestCase):
             wait_for(lambda: descriptors() <= before + 2, 10, "descriptors going back")
 
     def test_a_run_that_finds_no_room_for_its_descriptors_is_all_that_is_lost(self):
-        with Service() as service:
+        with Service({"spawner": {"ready_max": 0}}) as service:  # a sandbox made meanwhile takes descriptors, too
             client, spawner = service.client(), service.pids()[0]
             other = client.interact(argv=["cat"])
             other.say(stdin_data=b"on\n")
