@@ -100,7 +100,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--machine", choices=MACHINES, default="cgroup-v2")
-    parser.add_argument("--seconds", type=int, default=220)
+    parser.add_argument("--seconds", type=int, default=420)
     parser.add_argument("--keep", action="store_true", help="keep the image and the logs")
     parser.add_argument("--only", default="", help="PREFIX,PREFIX of suites, for work on them: names are not compared")
     options = parser.parse_args()
