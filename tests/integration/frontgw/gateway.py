@@ -1,5 +1,6 @@
 """Starts the real frontgw (and a real Redis) for a test, in a directory of its own, on free ports."""
 
+import atexit
 import http.client
 import json
 import os
@@ -49,6 +50,8 @@ class Gateway:
     def __init__(self, tls=False, settings=None, directory=None, env=None, web=None):
         self.own = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix=f"frontgw-test-{os.getpid()}-"))
+        if self.own:  # also where nobody leaves it
+            atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
         self.tls = tls
         self.env = dict(env or {})
         if os.environ.get("TEST_POSTGRES_URL") and "DATABASE_URL" not in self.env:
