@@ -138,13 +138,10 @@ struct cg_limits {
 int cg_group_new(struct cg_tree *tree, const char *name, struct cg_group **ret, struct err *err);
 /**
  * cg_group_alone() - v1: a group without a parent group of ours, for a run that is alone
- * Made as the caller, who also removes it: cg_group_free(), then cg_tree_free(). It can be prepared
- * and joined; what tells about a run is open only after cg_group_complete().
+ * Made as the caller, who also removes it: cg_group_free(), then cg_tree_free().
  */
 int cg_group_alone(struct cg_host *host, const char *name, struct cg_tree **ret_tree,
                    struct cg_group **ret, struct err *err);
-/** cg_group_complete() - of a group that was made alone */
-int cg_group_complete(struct cg_group *group, struct err *err);
 /**
  * cg_group_prepare() - limits in, counters at zero, empty. v2: a fresh leaf.
  *

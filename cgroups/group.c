@@ -31,11 +31,6 @@ int cg_group_new(struct cg_tree *tree, const char *name, struct cg_group **ret, 
                                   : cg_group_new_v1(tree, name, ret, err);
 }
 
-int cg_group_complete(struct cg_group *group, struct err *err)
-{
-    return group->ops->complete ? group->ops->complete(group, err) : 0;
-}
-
 static int check_limits(const struct cg_group *group, const struct cg_limits *limits,
                         struct err *err)
 {

@@ -5,7 +5,6 @@
 #include "cgroups/parse.h"
 
 struct cg_group_ops {
-    int (*complete)(struct cg_group *group, struct err *err); /* NULL: it always is */
     int (*prepare)(struct cg_group *group, const struct cg_limits *limits, struct err *err);
     int (*limit)(struct cg_group *group, const struct cg_limits *limits, struct err *err);
     int (*raise_memory)(struct cg_group *group, uint64_t bytes, struct err *err);
@@ -25,9 +24,6 @@ struct cg_group {
 };
 
 int cg_group_new_v1(struct cg_tree *tree, const char *name, struct cg_group **ret, struct err *err);
-/** cg_group_begin_v1() - as far as a run's start needs it, see cg_group_alone() */
-int cg_group_begin_v1(struct cg_tree *tree, const char *name, struct cg_group **ret,
-                      struct err *err);
 int cg_group_new_v2(struct cg_tree *tree, const char *name, struct cg_group **ret, struct err *err);
 
 /** rmdir that waits a moment for -EBUSY (a process is gone a little before its cgroup knows). */

@@ -38,38 +38,33 @@ const char *const cg_v1_names[V1_FILES] = {
     [V1_ACCT_SYSTEM] = "cpuacct.usage_sys",
 };
 
-/* What a file is needed for: to begin a run, to tell about it, or between two only. */
-enum { FOR_START = 1, FOR_STATS = 2, FOR_REUSE = 4, FOR_ALL = 7 };
-
 /* Which controller a file belongs to, how it is opened, and whether a group can do without it. */
 static const struct {
     uint32_t controller;
     int flags;
     bool optional;
-    unsigned use;
 } file_kinds[V1_FILES] = {
-    [V1_MEM_LIMIT] = {CG_MEMORY, O_WRONLY, false, FOR_START},
-    [V1_MEM_USAGE] = {CG_MEMORY, O_RDONLY, false, FOR_STATS},
-    [V1_MEM_PEAK] = {CG_MEMORY, O_RDWR, false, FOR_STATS},
-    [V1_MEM_EMPTY] = {CG_MEMORY, O_WRONLY, true, FOR_REUSE},
-    [V1_MEM_OOM] = {CG_MEMORY, O_RDONLY, false, FOR_STATS},
-    [V1_SWAP_LIMIT] = {CG_SWAP, O_RDWR, false, FOR_START},
-    [V1_PIDS_MAX] = {CG_PIDS, O_WRONLY, false, FOR_START},
-    [V1_PIDS_NOW] = {CG_PIDS, O_RDONLY, false, FOR_STATS},
-    [V1_PIDS_EVENTS] = {CG_PIDS, O_RDONLY, true, FOR_STATS}, /* since Linux 4.8 */
-    [V1_PIDS_PEAK] = {CG_PIDS, O_RDONLY, true, FOR_STATS},   /* since 6.6 */
-    [V1_CPU_SHARES] = {CG_CPU, O_WRONLY, false, FOR_START},
-    [V1_CPU_QUOTA] = {CG_CPU, O_WRONLY, true, FOR_START}, /* CONFIG_CFS_BANDWIDTH */
-    [V1_ACCT_USAGE] = {CG_CPUACCT, O_RDWR, false, FOR_STATS},
-    [V1_ACCT_USER] = {CG_CPUACCT, O_RDONLY, true, FOR_STATS}, /* since 4.7 */
-    [V1_ACCT_SYSTEM] = {CG_CPUACCT, O_RDONLY, true, FOR_STATS},
+    [V1_MEM_LIMIT] = {CG_MEMORY, O_WRONLY, false},
+    [V1_MEM_USAGE] = {CG_MEMORY, O_RDONLY, false},
+    [V1_MEM_PEAK] = {CG_MEMORY, O_RDWR, false},
+    [V1_MEM_EMPTY] = {CG_MEMORY, O_WRONLY, true},
+    [V1_MEM_OOM] = {CG_MEMORY, O_RDONLY, false},
+    [V1_SWAP_LIMIT] = {CG_SWAP, O_RDWR, false},
+    [V1_PIDS_MAX] = {CG_PIDS, O_WRONLY, false},
+    [V1_PIDS_NOW] = {CG_PIDS, O_RDONLY, false},
+    [V1_PIDS_EVENTS] = {CG_PIDS, O_RDONLY, true}, /* since Linux 4.8 */
+    [V1_PIDS_PEAK] = {CG_PIDS, O_RDONLY, true},   /* since 6.6 */
+    [V1_CPU_SHARES] = {CG_CPU, O_WRONLY, false},
+    [V1_CPU_QUOTA] = {CG_CPU, O_WRONLY, true}, /* CONFIG_CFS_BANDWIDTH */
+    [V1_ACCT_USAGE] = {CG_CPUACCT, O_RDWR, false},
+    [V1_ACCT_USER] = {CG_CPUACCT, O_RDONLY, true}, /* since 4.7 */
+    [V1_ACCT_SYSTEM] = {CG_CPUACCT, O_RDONLY, true},
 };
 
-static int open_some(struct group_v1 *group, int dir, uint32_t controllers, unsigned use,
-                     struct err *err)
+int cg_v1_open(struct group_v1 *group, int dir, uint32_t controllers, struct err *err)
 {
     for (int i = 0; i < V1_FILES; i++) {
-        if (!(file_kinds[i].controller & controllers) || !(file_kinds[i].use & use))
+        if (!(file_kinds[i].controller & controllers))
             continue;
         int fd = openat(dir, cg_v1_names[i], file_kinds[i].flags | O_CLOEXEC);
         if (fd < 0 && !(file_kinds[i].optional && (errno == ENOENT || errno == EACCES)))
@@ -82,7 +77,7 @@ static int open_some(struct group_v1 *group, int dir, uint32_t controllers, unsi
 }
 
 /* `tasks` under the number that it had before, if any. */
-static int open_files(struct group_v1 *group, size_t i, unsigned use, struct err *err)
+static int open_files(struct group_v1 *group, size_t i, struct err *err)
 {
     const struct cg_tree_hier *hier = &group->base.tree->hier[i];
     const char *name = group->base.name;
@@ -97,14 +92,11 @@ static int open_files(struct group_v1 *group, size_t i, unsigned use, struct err
     /* Of no use without the tree's, with which it is compared. */
     if ((hier->controllers & CG_MEMORY) && group->base.tree->oom_event >= 0)
         group->oom_event = cg_oom_eventfd(dir);
-    int r = open_some(group, dir, hier->controllers, use, err);
-    if (r == 0 && use != FOR_ALL)
-        group->dir[i] = take_fd(&dir);
-    return r;
+    return cg_v1_open(group, dir, hier->controllers, err);
 }
 
 /* Make the group's directory below hierarchy @i, and open it. */
-static int open_hierarchy(struct group_v1 *group, size_t i, unsigned use, struct err *err)
+static int open_hierarchy(struct group_v1 *group, size_t i, struct err *err)
 {
     const struct cg_tree_hier *hier = &group->base.tree->hier[i];
     const char *name = group->base.name;
@@ -118,7 +110,7 @@ static int open_hierarchy(struct group_v1 *group, size_t i, unsigned use, struct
     }
     if (made < 0)
         return err_set(err, made, "mkdir %s/%s: %m", hier->path, name);
-    return open_files(group, i, use, err);
+    return open_files(group, i, err);
 }
 
 static int still_busy(const struct group_v1 *group, struct err *err)
@@ -175,8 +167,7 @@ static int renew_pids(struct group_v1 *group, uint64_t zombies, struct err *err)
     if (unlinkat(tree->hier[i].dir, group->base.name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         r = errno == EBUSY ? still_busy(group, err)
                            : err_set(err, -errno, "renew pids of %s: %m", group->base.name);
-    int opened =
-        r < 0 ? open_files(group, i, FOR_ALL, NULL) : open_hierarchy(group, i, FOR_ALL, err);
+    int opened = r < 0 ? open_files(group, i, NULL) : open_hierarchy(group, i, err);
     group->lost = opened < 0;
     return r < 0 ? r : opened;
 }
@@ -213,9 +204,6 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
     int r = 0;
     if (group->lost)
         return err_set(err, -EIO, "group %s has lost its pids", base->name);
-    group->prepared_bytes = limits->memory_bytes;
-    if (group->begun && group->fresh) /* nobody has been in it yet */
-        return cg_v1_limit(group, limits, err);
     if (group->file[V1_ACCT_USAGE] < 0)
         group->fresh = false;
     else
@@ -230,19 +218,6 @@ static int prepare(struct cg_group *base, const struct cg_limits *limits, struct
         r = cg_v1_reset_peak(group, err);
     }
     return r < 0 ? r : limit(base, limits, err);
-}
-
-static int complete(struct cg_group *base, struct err *err)
-{
-    struct group_v1 *group = (struct group_v1 *)base;
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < group->n; i++) {
-        if (group->dir[i] >= 0)
-            r = open_some(group, group->dir[i], base->tree->hier[i].controllers, FOR_STATS, err);
-        group->dir[i] = fd_close(group->dir[i]);
-    }
-    group->begun &= r < 0;
-    return r;
 }
 
 static int raise_memory(struct cg_group *base, uint64_t bytes, struct err *err)
@@ -292,10 +267,8 @@ static void free_group(struct cg_group *base)
     for (int i = 0; i < V1_FILES; i++)
         fd_close(group->file[i]);
     fd_close(group->oom_event);
-    for (size_t i = 0; i < CG_HIER_MAX; i++) {
+    for (size_t i = 0; i < CG_HIER_MAX; i++)
         fd_close(group->join[i]);
-        fd_close(group->dir[i]);
-    }
     for (size_t i = 0; i < group->n; i++) {
         const struct cg_tree_hier *hier = &base->tree->hier[i];
         if (cg_rmdir_soon(hier->dir, base->name) == 0 && (hier->controllers & CG_MEMORY))
@@ -305,7 +278,6 @@ static void free_group(struct cg_group *base)
 }
 
 static const struct cg_group_ops v1_ops = {
-    .complete = complete,
     .prepare = prepare,
     .limit = limit,
     .raise_memory = raise_memory,
@@ -318,8 +290,7 @@ static const struct cg_group_ops v1_ops = {
     .free = free_group,
 };
 
-static int new_group(struct cg_tree *tree, const char *name, unsigned use, struct cg_group **ret,
-                     struct err *err)
+int cg_group_new_v1(struct cg_tree *tree, const char *name, struct cg_group **ret, struct err *err)
 {
     struct group_v1 *group = calloc(1, sizeof(*group));
     if (!group)
@@ -332,12 +303,11 @@ static int new_group(struct cg_tree *tree, const char *name, unsigned use, struc
     for (int i = 0; i < V1_FILES; i++)
         group->file[i] = -EBADF;
     for (size_t i = 0; i < CG_HIER_MAX; i++)
-        group->join[i] = group->dir[i] = -EBADF;
-    group->begun = use != FOR_ALL;
+        group->join[i] = -EBADF;
     int r = 0;
     for (size_t i = 0; i < tree->n && r == 0; i++) {
         group->n = i + 1;
-        r = open_hierarchy(group, i, use, err);
+        r = open_hierarchy(group, i, err);
     }
     if (r < 0) {
         free_group(&group->base);
@@ -345,15 +315,4 @@ static int new_group(struct cg_tree *tree, const char *name, unsigned use, struc
     }
     *ret = &group->base;
     return 0;
-}
-
-int cg_group_new_v1(struct cg_tree *tree, const char *name, struct cg_group **ret, struct err *err)
-{
-    return new_group(tree, name, FOR_ALL, ret, err);
-}
-
-int cg_group_begin_v1(struct cg_tree *tree, const char *name, struct cg_group **ret,
-                      struct err *err)
-{
-    return new_group(tree, name, FOR_START, ret, err);
 }

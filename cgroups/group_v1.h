@@ -34,10 +34,8 @@ struct group_v1 {
     size_t n;
     int file[V1_FILES];
     int oom_event;            /* eventfd, or -EBADF */
-    int dir[CG_HIER_MAX];     /* until what is not needed for a start is open, else -EBADF */
     bool fresh;               /* nothing has run since the counters were reset */
     bool lost;                /* its pids could not be renewed: unfit for any run */
-    bool begun;               /* alone and not complete (cg_group_alone()) */
     struct cg_limits written; /* 0: not known */
     uint64_t prepared_bytes;  /* the run's own limit, before any raise */
     struct {
@@ -48,6 +46,8 @@ struct group_v1 {
 
 extern const char *const cg_v1_names[V1_FILES];
 
+/** Open the files of @controllers in @dir. */
+int cg_v1_open(struct group_v1 *group, int dir, uint32_t controllers, struct err *err);
 /** Counters to zero, or their values noted; page cache given back. The group is empty. */
 int cg_v1_reset(struct group_v1 *group, struct err *err);
 /** The memory peak alone. */

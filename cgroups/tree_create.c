@@ -18,7 +18,6 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "cgroups/files.h"
-#include "cgroups/group.h"
 #include "cgroups/host.h"
 #include "cgroups/limits.h"
 #include "cgroups/tree.h"
@@ -216,8 +215,7 @@ int cg_group_alone(struct cg_host *host, const char *name, struct cg_tree **ret_
     for (size_t i = 0; r == 0 && i < host->n; i++)
         r = cg_tree_add(tree, host->hier[i].base, host->hier[i].controllers, err);
     if (r == 0)
-        r = cg_name_ok(name) ? cg_group_begin_v1(tree, name, ret, err)
-                             : err_set(err, -EINVAL, "'%.40s' is not a name for a cgroup", name);
+        r = cg_group_new(tree, name, ret, err);
     if (r < 0) {
         cg_tree_free(tree);
         return r;

@@ -150,8 +150,6 @@ int cg_v1_stats(struct cg_group *base, struct cg_stats *ret, struct err *err)
 {
     struct group_v1 *group = (struct group_v1 *)base;
     struct cg_stats stats = {0};
-    if (group->begun) /* rather nothing than zeroes */
-        return err_set(err, -EINVAL, "group %s is not complete", base->name);
     int r = cpu_stats(group, &stats, err);
     if (r == 0)
         r = memory_stats(group, &stats, err);

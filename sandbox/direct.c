@@ -141,8 +141,7 @@ static int make_group(struct direct *d, struct err *err)
         return DIRECT_E_CGROUPS;
     char name[80];
     node_tree_name(d->config, name, sizeof(name));
-    r = cg_group_alone(d->host, name, &d->cgroups, &d->slot.group, err);
-    return r < 0 ? r : cg_group_complete(d->slot.group, err);
+    return cg_group_alone(d->host, name, &d->cgroups, &d->slot.group, err);
 }
 
 static int map_users(const struct direct *d, pid_t pid, struct err *err)
