@@ -2,11 +2,11 @@
 /*
  * What the operator sets for the spawner, in the same root-owned file as the service's settings:
  *
- *   [spawner]       instance user group execsvc slots_max ready_max memory processes cpu_percent
- * watchdog allow_missing launcher uid_base run_dir cache_dir [ceilings]      NAME = VALUE, as of
- * the limits: what no request may exceed [limits]        NAME = VALUE: the default of a request
- * that does not say [runtime "X"]   rootfs mount.NAME enabled: the mount tree of a runtime; the
- * rest is execsvc's
+ *   [spawner]       instance user group execsvc slots_max ready_max memory processes
+ *                   cpu_percent watchdog allow_missing launcher uid_base run_dir cache_dir
+ *   [ceilings]      NAME = VALUE, as of the limits: what no request may exceed
+ *   [limits]        NAME = VALUE: the default of a request that does not say
+ *   [runtime "X"]   rootfs mount.NAME enabled: the mount tree of a runtime; the rest is execsvc's
  *
  * docs/man/cloister.conf.5 says what each key means, takes and defaults to. Sections of other
  * programs are passed over.
