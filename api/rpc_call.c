@@ -16,6 +16,7 @@
 static void on_accept(struct rpc_tag *tag, bool ok);
 static void on_closed(struct rpc_tag *tag, bool ok);
 static void on_read(struct rpc_tag *tag, bool ok);
+static void on_opened(struct rpc_tag *tag, bool ok);
 static void on_written(struct rpc_tag *tag, bool ok);
 static void on_status_sent(struct rpc_tag *tag, bool ok);
 
@@ -68,7 +69,7 @@ static bool call_start(struct rpc_call *call, const grpc_op *ops, size_t n_ops, 
                        void (*fn)(struct rpc_tag *, bool))
 {
     tag->fn = fn;
-    if (!rpc_cq_start(call->call, ops, n_ops, tag))
+    if (!rpc_cq_start(call->server->cq, call->call, ops, n_ops, tag))
         return false;
     call->tags++;
     return true;
@@ -117,7 +118,7 @@ static bool call_identify(struct rpc_call *call)
     return r == 0;
 }
 
-static void call_open(struct rpc_call *call)
+static void call_dispatch(struct rpc_call *call)
 {
     struct rpc_server *server = call->server;
     const struct rpc_entry *entry = rpc_server_find(server, call->details.method);
@@ -166,7 +167,7 @@ static void on_accept(struct rpc_tag *tag, bool ok)
         call->over = true;
         call->cancelled = 1;
     } else {
-        call_open(call);
+        call_dispatch(call);
     }
     call_settle(call);
 }
@@ -250,9 +251,24 @@ static size_t op_metadata(struct rpc_call *call, grpc_op *op)
     return 1;
 }
 
-static size_t op_message(struct rpc_call *call, grpc_op *op)
+void rpc_call_open(struct rpc_call *call)
 {
-    *op = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+    grpc_op op;
+    if (rpc_call_writable(call) && op_metadata(call, &op) > 0)
+        (void)call_start(call, &op, 1, &call->open_tag, on_opened);
+}
+
+static void on_opened(struct rpc_tag *tag, bool ok)
+{
+    (void)ok; /* what follows fails too, and is told */
+    struct rpc_call *call = container_of(tag, struct rpc_call, open_tag);
+    call->tags--;
+    call_settle(call);
+}
+
+static size_t op_message(struct rpc_call *call, grpc_op *op, uint32_t flags)
+{
+    *op = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .flags = flags};
     op->data.send_message.send_message = call->outgoing;
     return 1;
 }
@@ -273,14 +289,14 @@ static size_t op_status(struct rpc_call *call, grpc_op *op, grpc_metadata *trail
 }
 
 /* With the status behind it when the call is finishing. Takes @slice. */
-static int call_send_slice(struct rpc_call *call, grpc_slice slice)
+static int call_send_slice(struct rpc_call *call, grpc_slice slice, uint32_t flags)
 {
     grpc_op ops[3];
     grpc_metadata trailer;
     size_t n = op_metadata(call, &ops[0]);
     call->outgoing = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);
-    n += op_message(call, &ops[n]);
+    n += op_message(call, &ops[n], flags);
     if (call->finishing)
         n += op_status(call, &ops[n], &trailer);
     if (!call_start(call, ops, n, &call->write_tag, on_written)) {
@@ -325,7 +341,17 @@ int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     int rc = call_may_send(call, size);
-    return rc < 0 ? rc : call_send_slice(call, pack(message, size));
+    return rc < 0 ? rc : call_send_slice(call, pack(message, size), 0);
+}
+
+/* With the headers in the same batch it would be held back until something is written after it, and
+ * nothing may be before it is done. */
+int rpc_call_send_more(struct rpc_call *call, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    int rc = call_may_send(call, size);
+    uint32_t flags = call->metadata_sent ? GRPC_WRITE_BUFFER_HINT : 0;
+    return rc < 0 ? rc : call_send_slice(call, pack(message, size), flags);
 }
 
 int rpc_call_send_last(struct rpc_call *call, const ProtobufCMessage *message,
@@ -336,7 +362,7 @@ int rpc_call_send_last(struct rpc_call *call, const ProtobufCMessage *message,
     if (rc < 0)
         return rc;
     call_set_status(call, status);
-    return call_send_slice(call, pack(message, size));
+    return call_send_slice(call, pack(message, size), 0);
 }
 
 int rpc_call_send_bytes(struct rpc_call *call, const void *bytes, size_t len)
@@ -344,7 +370,7 @@ int rpc_call_send_bytes(struct rpc_call *call, const void *bytes, size_t len)
     int rc = call_may_send(call, len);
     if (rc < 0)
         return rc;
-    return call_send_slice(call, grpc_slice_from_copied_buffer(bytes, len));
+    return call_send_slice(call, grpc_slice_from_copied_buffer(bytes, len), 0);
 }
 
 static void call_send_status(struct rpc_call *call)

@@ -26,6 +26,7 @@ struct rpc_channel {
 /* `tags` counts what is outstanding; when the status is here and none is left, the call is told of
  * its end and freed. */
 struct rpc_client_call {
+    struct rpc_cq *cq;
     grpc_call *call;
     const struct rpc_client_events *events;
     void *user;
@@ -63,6 +64,12 @@ static int tls_credentials(const struct rpc_channel_tls *tls, grpc_channel_crede
     return n < 0 ? (int)n : 0;
 }
 
+static grpc_arg arg_int(const char *key, int value)
+{
+    return (
+        grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
+}
+
 int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_channel_tls *tls,
                     struct rpc_channel **ret, struct err *err)
 {
@@ -81,18 +88,18 @@ int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_chan
     }
     channel->cq = cq;
     grpc_arg args[] = {
-        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_ENABLE_HTTP_PROXY},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)(uintptr_t)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
-         .value.integer = 1},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)(uintptr_t)GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
-         .value.integer = 200},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)(uintptr_t)GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
-         .value.integer = 2000},
+        arg_int(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+        arg_int(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+        arg_int(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200),
+        arg_int(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000),
         /* A window that does not grow: what was sent and not read is less than a replay ring. */
-        {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)GRPC_ARG_HTTP2_BDP_PROBE},
+        arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        /* A run is never begun twice, nothing is compressed, nobody looks: steps that each call
+         * would go through. */
+        arg_int(GRPC_ARG_ENABLE_RETRIES, 0),
+        arg_int(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
+        arg_int(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
+        arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
     };
     grpc_channel_args channel_args = {sizeof(args) / sizeof(args[0]), args};
     channel->channel = grpc_channel_create(target, creds, &channel_args);
@@ -156,7 +163,7 @@ static bool call_start(struct rpc_client_call *call, const grpc_op *ops, size_t 
                        struct rpc_tag *tag, void (*fn)(struct rpc_tag *, bool))
 {
     tag->fn = fn;
-    if (!rpc_cq_start(call->call, ops, n_ops, tag))
+    if (!rpc_cq_start(call->cq, call->call, ops, n_ops, tag))
         return false;
     call->tags++;
     return true;
@@ -264,6 +271,7 @@ int rpc_client_call_new(struct rpc_channel *channel, const struct rpc_client_opt
     struct rpc_client_call *call = calloc(1, sizeof(*call));
     if (!call)
         return err_set(err, -ENOMEM, "call: %m");
+    call->cq = channel->cq;
     call->events = options->events;
     call->user = options->user;
     call->status = GRPC_STATUS_UNKNOWN;

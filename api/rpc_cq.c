@@ -20,8 +20,9 @@ struct rpc_cq {
     struct loop *loop; /* NULL: one of the other two ways */
     pthread_t thread;
     bool threaded;
-    bool waiting;         /* with a loop: its owner is in rpc_cq_wait() */
-    pthread_mutex_t lock; /* over head and tail */
+    bool waiting;          /* with a loop: its owner is in rpc_cq_wait() */
+    struct loop_task task; /* with a loop: there is something on the list */
+    pthread_mutex_t lock;  /* over head and tail */
     struct rpc_tag *head, *tail;
     int wake_fd;
 };
@@ -58,7 +59,8 @@ static void run_in_loop(struct rpc_cq *cq, struct rpc_tag *tag)
     loop_leave(cq->loop);
 }
 
-static void put_on_list(struct rpc_cq *cq, struct rpc_tag *tag)
+/* Return: it is the first. */
+static bool put_on_list(struct rpc_cq *cq, struct rpc_tag *tag)
 {
     tag->next = NULL;
     pthread_mutex_lock(&cq->lock);
@@ -69,8 +71,20 @@ static void put_on_list(struct rpc_cq *cq, struct rpc_tag *tag)
         cq->tail->next = tag;
     cq->tail = tag;
     pthread_mutex_unlock(&cq->lock);
-    if (was_empty)
-        cq_wake(cq);
+    return was_empty;
+}
+
+static void run_list(struct rpc_cq *cq)
+{
+    pthread_mutex_lock(&cq->lock);
+    struct rpc_tag *tag = cq->head;
+    cq->head = cq->tail = NULL;
+    pthread_mutex_unlock(&cq->lock);
+    while (tag) {
+        struct rpc_tag *next = tag->next; /* the function may free the tag's owner */
+        tag->fn(tag, tag->ok);
+        tag = next;
+    }
 }
 
 static struct rpc_tag *tag_of(const grpc_event *event)
@@ -93,8 +107,8 @@ static void *cq_thread(void *arg)
             continue;
         if (cq->loop)
             run_in_loop(cq, tag_of(&event));
-        else
-            put_on_list(cq, tag_of(&event));
+        else if (put_on_list(cq, tag_of(&event)))
+            cq_wake(cq);
     }
 }
 
@@ -167,8 +181,8 @@ static void cq_join(struct rpc_cq *cq)
     pthread_join(cq->thread, NULL);
     if (cq->loop)
         loop_enter(cq->loop);
-    else
-        rpc_cq_dispatch(cq);
+    loop_task_cancel(&cq->task);
+    rpc_cq_dispatch(cq);
 }
 
 struct rpc_cq *rpc_cq_free(struct rpc_cq *cq)
@@ -211,15 +225,7 @@ static void cq_take_wakes(struct rpc_cq *cq)
 void rpc_cq_dispatch(struct rpc_cq *cq)
 {
     cq_take_wakes(cq);
-    pthread_mutex_lock(&cq->lock);
-    struct rpc_tag *tag = cq->head;
-    cq->head = cq->tail = NULL;
-    pthread_mutex_unlock(&cq->lock);
-    while (tag) {
-        struct rpc_tag *next = tag->next; /* the function may free the tag's owner */
-        tag->fn(tag, tag->ok);
-        tag = next;
-    }
+    run_list(cq);
 }
 
 static void wait_for_loop(struct rpc_cq *cq, int timeout_ms)
@@ -259,10 +265,43 @@ void rpc_cq_wait(struct rpc_cq *cq, int timeout_ms)
     }
 }
 
-bool rpc_cq_start(grpc_call *call, const grpc_op *ops, size_t n_ops, struct rpc_tag *tag)
+/* ---- starting ---- */
+
+static void on_task(struct loop_task *task)
+{
+    struct rpc_cq *cq = container_of(task, struct rpc_cq, task);
+    run_list(cq);
+    if (cq->waiting)
+        cq_wake(cq);
+}
+
+/*
+ * What libgrpc has finished within the call that started it (a message that went into the socket at
+ * once) it would put on the queue and wake the queue's thread for. Asked to, it keeps one such
+ * event in the thread that is here anyway.
+ */
+static void take_finished(struct rpc_cq *cq)
+{
+    grpc_event event = {.type = GRPC_OP_COMPLETE};
+    if (!grpc_completion_queue_thread_local_cache_flush(cq->queue, &event.tag, &event.success))
+        return;
+    bool first = put_on_list(cq, tag_of(&event));
+    if (cq->loop)
+        loop_soon(cq->loop, &cq->task, on_task);
+    else if (first)
+        cq_wake(cq);
+}
+
+bool rpc_cq_start(struct rpc_cq *cq, grpc_call *call, const grpc_op *ops, size_t n_ops,
+                  struct rpc_tag *tag)
 {
     RPC_TAG_GIVE(tag);
-    if (grpc_call_start_batch(call, ops, n_ops, tag, NULL) == GRPC_CALL_OK)
+    if (cq->threaded)
+        grpc_completion_queue_thread_local_cache_init(cq->queue);
+    grpc_call_error fault = grpc_call_start_batch(call, ops, n_ops, tag, NULL);
+    if (cq->threaded)
+        take_finished(cq);
+    if (fault == GRPC_CALL_OK)
         return true;
     /* A refused batch may leave its slot taken: nothing more can be done with this call. */
     grpc_call_cancel(call, NULL);

@@ -47,9 +47,10 @@ void rpc_cq_dispatch(struct rpc_cq *cq);
  * it. With a loop: until something was dispatched; the caller is inside of the loop. */
 void rpc_cq_wait(struct rpc_cq *cq, int timeout_ms);
 
-/** rpc_cq_start() - grpc_call_start_batch() with @tag. Return: true when the tag will come back;
- * else the call is cancelled. */
-bool rpc_cq_start(grpc_call *call, const grpc_op *ops, size_t n_ops, struct rpc_tag *tag);
+/** rpc_cq_start() - grpc_call_start_batch() with @tag. Return: true when the tag will come back
+ * (never from within this call); else the call is cancelled. */
+bool rpc_cq_start(struct rpc_cq *cq, grpc_call *call, const grpc_op *ops, size_t n_ops,
+                  struct rpc_tag *tag);
 
 /** rpc_log_hook() - where gRPC's own messages go; by default nowhere. @fn is called on any thread.
  */

@@ -48,7 +48,7 @@ struct rpc_server {
 };
 
 /*
- * Theory of operation of a call: five kinds of operations may be outstanding, each with a tag of
+ * Theory of operation of a call: six kinds of operations may be outstanding, each with a tag of
  * its own. `tags` counts them. The call ends when RECV_CLOSE has come back (`over`); it is told
  * (on_close) and freed when no tag is outstanding any more.
  */
@@ -63,7 +63,7 @@ struct rpc_call {
     void *user;
     struct rpc_peer peer;
     struct rpc_account *account; /* where it is counted; NULL: it was refused */
-    struct rpc_tag accept_tag, close_tag, read_tag, write_tag, status_tag;
+    struct rpc_tag accept_tag, close_tag, read_tag, open_tag, write_tag, status_tag;
     unsigned tags;
     grpc_byte_buffer *incoming, *outgoing;
     int cancelled; /* written by gRPC before close_tag comes back */

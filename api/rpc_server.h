@@ -204,6 +204,9 @@ void *rpc_call_user(const struct rpc_call *call);
  * while one is outstanding, after half-close and after the end. */
 void rpc_call_read(struct rpc_call *call);
 
+/** rpc_call_open() - send the headers now, not with the first message. A client that has them while
+ * it waits anyway has less to do when it counts. */
+void rpc_call_open(struct rpc_call *call);
 /** rpc_call_writable() - a message may be sent now. */
 bool rpc_call_writable(const struct rpc_call *call);
 /**
@@ -212,6 +215,9 @@ bool rpc_call_writable(const struct rpc_call *call);
  * (on_close will come); -EMSGSIZE above RPC_MESSAGE_BYTES_MAX.
  */
 int rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message);
+/** rpc_call_send_more() - the same, when another message follows as soon as this one is taken: both
+ * leave in one write, if the headers are out. */
+int rpc_call_send_more(struct rpc_call *call, const ProtobufCMessage *message);
 /** rpc_call_send_bytes() - the same for a message that is packed already. */
 int rpc_call_send_bytes(struct rpc_call *call, const void *bytes, size_t len);
 

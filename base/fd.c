@@ -154,6 +154,14 @@ void fd_let_reopen(int fd, bool writing)
     (void)fchmod(fd, (st.st_mode & 07777) | (writing ? 0222 : 0444));
 }
 
+int fd_pipe_for_others(int ret[2], bool we_write)
+{
+    if (pipe2(ret, O_CLOEXEC) < 0)
+        return -errno;
+    (void)fchmod(ret[!we_write], we_write ? 0644 : 0622);
+    return 0;
+}
+
 int fd_set_nonblock(int fd)
 {
     int flags = fcntl(fd, F_GETFL);

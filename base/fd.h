@@ -46,6 +46,9 @@ int fd_open_stdio(void);
  * without a name is left alone, and so is one of another owner.
  */
 void fd_let_reopen(int fd, bool writing);
+/** fd_pipe_for_others() - a new pipe of that kind; with @we_write the far end is the reading one.
+ * Return: 0, or a negative errno. */
+int fd_pipe_for_others(int ret[2], bool we_write);
 /** fd_memfd() - a memory file of @bytes, sealed against change. Return: fd or negative errno. */
 int fd_memfd(const char *name, const void *bytes, size_t len);
 

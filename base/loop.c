@@ -21,9 +21,14 @@
  * remove a source for which the kernel is just writing an event into the batch: the whole batch is
  * then fetched again (events are level-triggered, so none is lost). A timer that became the
  * earliest is armed on leaving, and a stop is told through the same descriptor.
+ *
+ * Tasks are run by whoever is inside, at the end of a step or of a visit. They may ask for tasks
+ * again; so that these do not keep descriptors waiting, only so many are run at a time, and the
+ * rest is the next step's.
  */
 
 #define BATCH_MAX 64
+#define TASKS_MAX 64
 
 struct loop {
     int epoll_fd;
@@ -33,6 +38,7 @@ struct loop {
 
     struct loop_timer **heap;
     size_t n_timers, heap_size;
+    struct loop_task *tasks, *last_task;
 
     struct epoll_event batch[BATCH_MAX];
     int n_batch, next_batch; /* [next_batch, n_batch) is still to be delivered */
@@ -137,8 +143,8 @@ static void run_due_timers(struct loop *loop)
 int loop_arm(struct loop *loop, struct err *err)
 {
     uint64_t due = loop->n_timers ? loop->heap[0]->due_us : 0;
-    if (loop->n_timers && due == 0)
-        due = 1; /* 0 would disarm it */
+    if (loop->tasks || (loop->n_timers && due == 0))
+        due = 1; /* at once; 0 would disarm it */
     if (due == loop->armed_us)
         return 0;
     struct itimerspec spec = {
@@ -156,6 +162,44 @@ static void on_timer_fd(struct loop_io *io, uint32_t events)
     uint64_t expirations;
     if (read(loop->timer_fd, &expirations, sizeof(expirations)) > 0)
         loop->armed_us = 0;
+}
+
+/* ---- tasks ---- */
+
+void loop_soon(struct loop *loop, struct loop_task *task, loop_task_fn *fn)
+{
+    loop_task_cancel(task);
+    *task = (struct loop_task){.loop = loop, .prev = loop->last_task, .fn = fn};
+    if (task->prev)
+        task->prev->next = task;
+    else
+        loop->tasks = task;
+    loop->last_task = task;
+}
+
+void loop_task_cancel(struct loop_task *task)
+{
+    struct loop *loop = task->loop;
+    if (!loop)
+        return;
+    task->loop = NULL;
+    if (task->prev)
+        task->prev->next = task->next;
+    else
+        loop->tasks = task->next;
+    if (task->next)
+        task->next->prev = task->prev;
+    else
+        loop->last_task = task->prev;
+}
+
+static void run_tasks(struct loop *loop)
+{
+    for (int n = 0; n < TASKS_MAX && loop->tasks && !loop->stopped; n++) {
+        struct loop_task *task = loop->tasks;
+        loop_task_cancel(task);
+        task->fn(task);
+    }
 }
 
 /* ---- descriptors ---- */
@@ -254,6 +298,8 @@ struct loop *loop_free(struct loop *loop)
         return NULL;
     while (loop->n_timers > 0)
         loop_timer_cancel(loop->heap[loop->n_timers - 1]);
+    while (loop->tasks)
+        loop_task_cancel(loop->tasks);
     free(loop->heap);
     if (loop->shared) {
         pthread_mutex_unlock(&loop->lock);
@@ -310,6 +356,7 @@ int loop_step(struct loop *loop, int timeout_ms, struct err *err)
     loop->next_batch = 0;
     deliver_batch(loop);
     run_due_timers(loop);
+    run_tasks(loop);
     return 0;
 }
 
@@ -357,6 +404,7 @@ void loop_leave(struct loop *loop)
     static const struct itimerspec at_once = {.it_value.tv_nsec = 1};
     if (!loop->shared)
         return;
+    run_tasks(loop);
     if (loop->asleep && loop->stopped)
         timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &at_once, NULL);
     else if (loop->asleep)

@@ -20,11 +20,13 @@ struct err;
 struct loop;
 struct loop_io;
 struct loop_timer;
+struct loop_task;
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 typedef void loop_io_fn(struct loop_io *io, uint32_t events);
 typedef void loop_timer_fn(struct loop_timer *timer);
+typedef void loop_task_fn(struct loop_task *task);
 
 struct loop_io {
     struct loop *loop; /* NULL: not watched */
@@ -40,8 +42,15 @@ struct loop_timer {
     loop_timer_fn *fn;
 };
 
+struct loop_task {
+    struct loop *loop; /* NULL: not waiting */
+    struct loop_task *prev, *next;
+    loop_task_fn *fn;
+};
+
 int loop_new(struct loop **ret, struct err *err);
-/** loop_free() - timers are disarmed; descriptors that are still watched stay their owners'. NULL.
+/** loop_free() - timers and tasks are disarmed; descriptors that are still watched stay their
+ * owners'. NULL.
  */
 struct loop *loop_free(struct loop *loop);
 
@@ -69,6 +78,13 @@ void loop_io_remove(struct loop_io *io);
 /** loop_timer_set() - arm or re-arm at an absolute time; 0, or -ENOMEM. It fires once. */
 int loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t due_us, loop_timer_fn *fn);
 void loop_timer_cancel(struct loop_timer *timer);
+
+/**
+ * loop_soon() - call @fn once, after the callback that is going on and before the loop sleeps (a
+ * guest: before it leaves). For what may not be done in the middle of something else.
+ */
+void loop_soon(struct loop *loop, struct loop_task *task, loop_task_fn *fn);
+void loop_task_cancel(struct loop_task *task);
 
 /**
  * loop_share() - from now on other threads may enter. The caller, who runs the loop, is inside

@@ -12,6 +12,7 @@
 
 #define AHEAD_MAX                                                                                  \
     ((size_t)32 * 1024) /* of the listener; REPLAY_MAX has room for a read and two tails more */
+#define HOLD_US     UINT64_C(1000) /* of `started` */
 #define AGAIN_US    UINT64_C(20000)
 #define AGAIN_TRIES 500
 
@@ -72,6 +73,13 @@ void run_start_main(struct run *run)
     run_fail(run, &status);
 }
 
+static void on_hold(struct loop_timer *timer)
+{
+    run_wake(container_of(timer, struct run, hold));
+}
+
+/* Many a run is over before its listener could have been told of its start, and would then have to
+ * wait until that is written and read: it is told a moment later, or with what comes next. */
 static void on_started(struct step *step)
 {
     struct run *run = step->owner;
@@ -79,7 +87,8 @@ static void on_started(struct step *step)
     run->tell_started = run->has_started = true;
     if (run->request.terminal)
         run_terminal_started(run);
-    run_wake(run);
+    if (loop_timer_set(run->exs->loop, &run->hold, clock_us() + HOLD_US, on_hold) < 0)
+        run_wake(run);
 }
 
 void run_put(struct run *run, int stream, const uint8_t *bytes, size_t len)
@@ -158,27 +167,7 @@ static void on_input_drained(struct step *step)
 
 /* ---- the end ---- */
 
-static void end(struct run *run)
-{
-    struct exs *exs = run->exs;
-    run->state = RUN_ENDED;
-    run->tell_queued = false;
-    loop_timer_cancel(&run->tick);
-    loop_timer_cancel(&run->again);
-    blob_pin_release(&run->inputs);
-    adm_done(exs->adm, &run->ticket, clock_us());
-    if (run_is_kept(run))
-        run_keep_over(run);
-    if (run->listener) {
-        run->tell_result = true;
-        run_wake(run);
-    } else if (!run_is_kept(run)) {
-        run_free(run);
-    }
-    exs_schedule(exs);
-}
-
-static void log_end(const struct run *run)
+static void log_result(const struct run *run)
 {
     const struct run_result *r = &run->result;
     log_info("run.ended", "run ended", LOG_RUN(run), LOG_STR("tenant", run->tenant),
@@ -189,6 +178,47 @@ static void log_end(const struct run *run)
              LOG_U64("memory_peak_bytes", r->usage.memory_peak_bytes));
     if (r->verdict == VERDICT_INTERNAL)
         log_error("run.failed", r->err.text, LOG_RUN(run), LOG_I64("code", r->err.code));
+}
+
+static void log_failure(const struct run *run)
+{
+    log_warn("run.refused", run->status.message, LOG_RUN(run), LOG_STR("tenant", run->tenant),
+             LOG_STR("code", rpc_code_name((int)run->status.code)));
+}
+
+void run_log_end(const struct run *run)
+{
+    if (run->failed)
+        log_failure(run);
+    else
+        log_result(run);
+}
+
+static void on_over(struct loop_task *task)
+{
+    struct run *run = container_of(task, struct run, over);
+    run_log_end(run);
+    if (!run->listener && !run_is_kept(run))
+        run_free(run);
+}
+
+/* Whoever waits for it comes first, the next in the queue second. */
+static void end(struct run *run)
+{
+    struct exs *exs = run->exs;
+    run->state = RUN_ENDED;
+    run->tell_queued = false;
+    loop_timer_cancel(&run->tick);
+    loop_timer_cancel(&run->again);
+    loop_timer_cancel(&run->hold);
+    blob_pin_release(&run->inputs);
+    adm_done(exs->adm, &run->ticket, clock_us());
+    if (run_is_kept(run))
+        run_keep_over(run);
+    run->tell_result = run->listener;
+    run_wake(run);
+    exs_schedule(exs);
+    loop_soon(exs->loop, &run->over, on_over);
 }
 
 void run_finish(struct run *run, const struct run_result *result)
@@ -210,7 +240,6 @@ void run_finish(struct run *run, const struct run_result *result)
     if (cut || r->verdict != VERDICT_EXITED) /* else the sandbox has said all, and maybe more */
         result_explain(r);
     stats_ended(&run->exs->stats, r, runtimes_index(&run->exs->config->runtimes, run->runtime));
-    log_end(run);
     end(run);
 }
 
@@ -218,8 +247,6 @@ void run_fail(struct run *run, const struct rpc_status *status)
 {
     run->failed = true;
     run->status = *status;
-    log_warn("run.refused", status->message, LOG_RUN(run), LOG_STR("tenant", run->tenant),
-             LOG_STR("code", rpc_code_name((int)status->code)));
     end(run);
 }
 

@@ -118,7 +118,9 @@ struct run {
     struct run_keep *keep;       /* NULL: the run ends with its listener */
     bool tell_queued, tell_started, tell_result;
     bool has_started;
-    bool listed; /* the place was told before */
+    struct loop_timer hold; /* while it is armed, `started` waits for company */
+    struct loop_task over;  /* it has ended: the log says so when its listener has been told */
+    bool listed;            /* the place was told before */
     struct adm_place place;
     struct run_notice notices[RUN_NOTICES_MAX];
     size_t n_notices;
@@ -190,6 +192,9 @@ void run_start_main(struct run *run);
 void run_fail(struct run *run, const struct rpc_status *status);
 /** run_finish() - @result is what became of it. */
 void run_finish(struct run *run, const struct run_result *result);
+
+/** run_log_end() - one line about what became of it. */
+void run_log_end(const struct run *run);
 
 /* run_compile.c */
 void run_compile_start(struct run *run);

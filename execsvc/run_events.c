@@ -20,9 +20,11 @@
 
 typedef Cloister__Exec__V1__ExecuteEvent event_msg;
 
-static int send(struct rpc_call *call, const event_msg *event)
+/* What is followed by the result at once need not be written alone. */
+static int send(const struct run *run, struct rpc_call *call, const event_msg *event)
 {
-    int r = rpc_call_send(call, &event->base);
+    int r = run->tell_result ? rpc_call_send_more(call, &event->base)
+                             : rpc_call_send(call, &event->base);
     return r < 0 ? r : RUN_EVENTS_SENT;
 }
 
@@ -38,7 +40,7 @@ static int send_queued(struct run *run, struct rpc_call *call)
     }
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_QUEUED;
     event.queued = &queued;
-    return send(call, &event);
+    return send(run, call, &event);
 }
 
 static int send_started(struct run *run, struct rpc_call *call)
@@ -57,7 +59,7 @@ static int send_started(struct run *run, struct rpc_call *call)
     }
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_STARTED;
     event.started = &started;
-    return send(call, &event);
+    return send(run, call, &event);
 }
 
 static int send_notice(struct run *run, struct rpc_call *call)
@@ -72,7 +74,7 @@ static int send_notice(struct run *run, struct rpc_call *call)
     notice.remaining_ms = first.remaining_ms;
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_NOTICE;
     event.notice = &notice;
-    return send(call, &event);
+    return send(run, call, &event);
 }
 
 /* The next one of which the listener has not all already; @ret_skip: so much of it. */
@@ -109,12 +111,13 @@ static int send_output(struct run *run, struct rpc_call *call)
     output.data.len = record.len - skip;
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_OUTPUT;
     event.output = &output;
-    int r = send(call, &event);
+    int r = send(run, call, &event);
     run_flow(run);
     return r;
 }
 
-static int send_chunk(struct rpc_call *call, const struct collect_chunk *chunk)
+static int send_chunk(const struct run *run, struct rpc_call *call,
+                      const struct collect_chunk *chunk)
 {
     event_msg event = CLOISTER__EXEC__V1__EXECUTE_EVENT__INIT;
     Cloister__Exec__V1__FileChunk file = CLOISTER__EXEC__V1__FILE_CHUNK__INIT;
@@ -128,7 +131,7 @@ static int send_chunk(struct rpc_call *call, const struct collect_chunk *chunk)
             (ProtobufCBinaryData){.data = (uint8_t *)chunk->sha256, .len = COLLECT_SHA256_LEN};
     event.event_case = CLOISTER__EXEC__V1__EXECUTE_EVENT__EVENT_FILE;
     event.file = &file;
-    return send(call, &event);
+    return send(run, call, &event);
 }
 
 /* As they come, from the sandbox. */
@@ -138,7 +141,7 @@ static int send_file(struct run *run, struct rpc_call *call)
     struct err err = {0};
     if (step_next_chunk(run->step, &chunk, &err) != COLLECT_CHUNK)
         return RUN_EVENTS_NONE;
-    return send_chunk(call, &chunk);
+    return send_chunk(run, call, &chunk);
 }
 
 /* Whole ones, as often as somebody comes for them. */
@@ -164,7 +167,7 @@ static int send_kept_file(struct run *run, struct rpc_call *call)
         return r;
     keep->file_offset = chunk.last ? 0 : chunk.offset + chunk.len;
     keep->file += chunk.last;
-    return send_chunk(call, &chunk);
+    return send_chunk(run, call, &chunk);
 }
 
 /* ---- the result ---- */
@@ -271,6 +274,12 @@ static int send_result(struct run *run, struct rpc_call *call)
     return r < 0 ? r : RUN_EVENTS_SENT;
 }
 
+/* Until its time is up or something is there to be told after it. */
+static bool is_held(const struct run *run)
+{
+    return run->hold.loop && run->n_notices == 0 && replay_unread(&run->replay, run->position) == 0;
+}
+
 static int send_next(struct run *run, struct rpc_call *call, struct rpc_status *status)
 {
     int r = RUN_EVENTS_NONE;
@@ -279,7 +288,7 @@ static int send_next(struct run *run, struct rpc_call *call, struct rpc_status *
     if (run->tell_queued)
         return send_queued(run, call);
     if (run->tell_started)
-        return send_started(run, call);
+        return is_held(run) ? RUN_EVENTS_NONE : send_started(run, call);
     if (run->n_notices > 0)
         return send_notice(run, call);
     r = send_output(run, call);

@@ -79,6 +79,10 @@ void run_free(struct run *run)
 {
     struct exs *exs = run->exs;
     loop_timer_cancel(&run->again);
+    loop_timer_cancel(&run->hold);
+    if (run->over.loop)
+        run_log_end(run);
+    loop_task_cancel(&run->over);
     loop_timer_cancel(&run->tick);
     blob_pin_release(&run->inputs);
     adm_done(exs->adm, &run->ticket, clock_us());

@@ -167,6 +167,7 @@ static void begin(struct exec_call *e, const uint8_t *bytes, size_t len)
     }
     if (r == 0) {
         pull(e);
+        rpc_call_open(e->call);
         return;
     }
     e->run = NULL;

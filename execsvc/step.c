@@ -176,13 +176,14 @@ static int pipes_open(struct pipes *pipes, const struct step_order *order, bool 
                                       : !terminal;
         if (!wanted)
             continue;
-        if (pipe2(fds, O_CLOEXEC) < 0)
-            return err_set(err, -errno, "pipe to a sandbox: %m");
         bool we_write = i == PIPE_STDIN || i == PIPE_IN;
+        int r = i <= PIPE_STDERR            ? fd_pipe_for_others(fds, we_write)
+                : pipe2(fds, O_CLOEXEC) < 0 ? -errno
+                                            : 0;
+        if (r < 0)
+            return err_set(err, r, "pipe to a sandbox: %m");
         pipes->near[i] = fds[we_write];
         pipes->far[i] = fds[!we_write];
-        if (i <= PIPE_STDERR)
-            fd_let_reopen(pipes->far[i], !we_write);
     }
     return 0;
 }

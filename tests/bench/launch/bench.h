@@ -25,11 +25,12 @@
 
 enum program { PROGRAM_TINY, PROGRAM_PYTHON, PROGRAMS };
 
-#define LAUNCHERS_MAX 12
+#define LAUNCHERS_MAX 14
 #define COMMAND_ARGS  80
 #define INSIDE_DIR    "/bench" /* where our sandboxes see the tiny program's folder */
 
-/* One kind of launcher; @run waits for the end, @rate keeps @clients of them going. */
+/* One kind of launcher; @run waits for the end, @rate (NULL: it has none) keeps @clients of them
+ * going. */
 struct launcher {
     const char *name;
     bool ours;
@@ -49,7 +50,7 @@ struct bench {
     unsigned rounds[PROGRAMS];
     unsigned gap_rounds[PROGRAMS];
     unsigned gap_ms, rate_ms;
-    bool strict;
+    bool strict, floor;
     const char *only; /* NULL: all */
     struct launcher launchers[LAUNCHERS_MAX];
     size_t n;
@@ -91,6 +92,9 @@ struct grpc;
 int grpc_start(const struct bench *bench, struct grpc **ret, struct err *err);
 int grpc_connect(struct grpc *grpc, struct err *err);
 int grpc_run(struct launcher *launcher, enum program program, struct err *err);
+/** grpc_ask() - a question of the health service's on the same connection: what a call costs in
+ * which nothing is run. */
+int grpc_ask(struct launcher *launcher, enum program program, struct err *err);
 int grpc_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, double *ret,
               struct err *err);
 const struct run_timing *grpc_timing(const struct launcher *launcher);

@@ -156,6 +156,16 @@ int grpc_run(struct launcher *launcher, enum program program, struct err *err)
     return r;
 }
 
+int grpc_ask(struct launcher *launcher, enum program program, struct err *err)
+{
+    (void)program;
+    struct grpc *g = launcher->data;
+    struct rpc_status status;
+    return client_health(g->client, "", 2000, &status) == 1
+               ? 0
+               : err_set(err, -EIO, "health check: %.180s", status.message);
+}
+
 int grpc_rate(struct launcher *launcher, unsigned clients, uint64_t for_us, double *ret,
               struct err *err)
 {

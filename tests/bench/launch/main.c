@@ -62,6 +62,8 @@ static void usage(FILE *out)
           "                      isolate minijail0; NAME= leaves it out\n"
           "  --only NAME         bare and this one alone: spawner, gRPC, one-shot, or a peer\n"
           "  --bin DIR           where cloister and execsvc are\n"
+          "  --floor             also a gRPC call in which nothing is run; it leaves warm caches\n"
+          "                      to the others of its kind\n"
           "  --strict            a missed bar is a failure\n",
           out);
 }
@@ -81,15 +83,12 @@ static int parse_peer(struct bench *bench, const char *text)
 
 static int parse(struct bench *bench, int argc, char **argv)
 {
-    static const struct option options[] = {{"rounds", required_argument, NULL, 'r'},
-                                            {"gap-rounds", required_argument, NULL, 'R'},
-                                            {"gap", required_argument, NULL, 'g'},
-                                            {"rate", required_argument, NULL, 'a'},
-                                            {"peer", required_argument, NULL, 'p'},
-                                            {"bin", required_argument, NULL, 'b'},
-                                            {"strict", no_argument, NULL, 's'},
-                                            {"only", required_argument, NULL, 'o'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"rounds", required_argument, NULL, 'r'}, {"gap-rounds", required_argument, NULL, 'R'},
+        {"gap", required_argument, NULL, 'g'},    {"rate", required_argument, NULL, 'a'},
+        {"peer", required_argument, NULL, 'p'},   {"bin", required_argument, NULL, 'b'},
+        {"strict", no_argument, NULL, 's'},       {"floor", no_argument, NULL, 'f'},
+        {"only", required_argument, NULL, 'o'},   {NULL, 0, NULL, 0}};
     unsigned rounds = 150, gap_rounds = 40;
     int option;
     bench->gap_ms = 50;
@@ -108,6 +107,8 @@ static int parse(struct bench *bench, int argc, char **argv)
             snprintf(bench->bin, sizeof(bench->bin), "%s", optarg);
         else if (option == 's')
             bench->strict = true;
+        else if (option == 'f')
+            bench->floor = true;
         else if (option == 'o')
             bench->only = optarg;
         else if (option != 'p' || parse_peer(bench, optarg) < 0)
@@ -287,6 +288,11 @@ static int run(struct bench *bench, struct err *err)
         l->run = grpc_run;
         l->rate = grpc_rate;
         l->timing = grpc_timing;
+        if (bench->floor) {
+            l = add(bench, "gRPC health check, no run", false, grpc);
+            l->run = grpc_ask;
+            l->rate = NULL;
+        }
         keep_only(bench);
         r = measure_all(bench, err);
     }

@@ -155,6 +155,8 @@ static int measure_rates(struct bench *bench, struct results *results, struct er
     printf("\nruns per second, tiny program          1 client  2 clients  8 clients\n");
     for (size_t i = 0; i < bench->n; i++) {
         struct launcher *launcher = &bench->launchers[i];
+        if (!launcher->rate)
+            continue;
         printf("  %-35s", launcher->name);
         for (size_t k = 0; k < RATES; k++) {
             int r = launcher->rate(launcher, client_counts[k], bench->rate_ms * UINT64_C(1000),

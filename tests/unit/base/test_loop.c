@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -328,6 +329,73 @@ static void stop_ends_a_run_and_only_that_one(void **state)
     assert_int_equal(loop_run(loop, NULL), 0);
 }
 
+/* ---- tasks ---- */
+
+struct work {
+    struct loop_task task;
+    unsigned again; /* so often it asks for itself once more */
+};
+
+static void on_work(struct loop_task *task)
+{
+    struct work *work = container_of(task, struct work, task);
+    assert_null(task->loop);
+    note('w');
+    if (work->again-- > 0)
+        loop_soon(loop, task, on_work);
+}
+
+static void on_tick_work(struct loop_timer *timer)
+{
+    static struct work work;
+    (void)timer;
+    work = (struct work){.again = 0};
+    loop_soon(loop, &work.task, on_work);
+    loop_soon(loop, &work.task, on_work); /* once */
+    note('t');
+}
+
+static void a_task_runs_after_the_callback_and_before_the_loop_sleeps(void **state)
+{
+    (void)state;
+    struct loop_timer timer = {0};
+    assert_int_equal(loop_timer_set(loop, &timer, clock_us(), on_tick_work), 0);
+    assert_int_equal(loop_step(loop, -1, NULL), 0);
+    assert_string_equal(trace, "tw");
+}
+
+static void a_task_can_be_taken_back(void **state)
+{
+    (void)state;
+    struct work a = {.again = 0}, b = {.again = 0}, c = {.again = 0};
+    loop_soon(loop, &a.task, on_work);
+    loop_soon(loop, &b.task, on_work);
+    loop_soon(loop, &c.task, on_work);
+    loop_task_cancel(&b.task);
+    loop_task_cancel(&c.task);
+    loop_task_cancel(&c.task);
+    assert_int_equal(loop_step(loop, -1, NULL), 0); /* it would wait for ever without a task */
+    assert_string_equal(trace, "w");
+}
+
+/* It may go on asking, but the rest of the loop has its turn. */
+static void a_task_that_never_ends_does_not_keep_the_others_waiting(void **state)
+{
+    (void)state;
+    struct work work = {.again = UINT_MAX};
+    struct source a;
+    source_init(&a, 'a');
+    assert_int_equal(loop_io_add(loop, &a.io, a.fds[0], EPOLLIN, on_readable, NULL), 0);
+    loop_soon(loop, &work.task, on_work);
+    assert_int_equal(loop_step(loop, -1, NULL), 0);
+    source_poke(&a);
+    trace[0] = 0;
+    assert_int_equal(loop_step(loop, -1, NULL), 0);
+    assert_non_null(strchr(trace, 'a'));
+    loop_task_cancel(&work.task);
+    source_done(&a);
+}
+
 /* ---- a shared loop: what another thread does while the loop's own sleeps ---- */
 
 struct guest {
@@ -407,6 +475,24 @@ static void a_source_that_a_guest_removed_is_not_called(void **state)
     source_done(&a);
 }
 
+static void work_and_stop(struct guest *guest)
+{
+    static struct work work;
+    (void)guest;
+    work = (struct work){.again = 1};
+    loop_soon(loop, &work.task, on_work);
+    note('g');
+    loop_timer_set(loop, &guest->timer, clock_us() + 1000, on_tick_stop);
+}
+
+static void a_guest_runs_its_tasks_before_it_leaves(void **state)
+{
+    (void)state;
+    struct guest guest = {.act = work_and_stop};
+    run_with(&guest);
+    assert_string_equal(trace, "gwws");
+}
+
 static void add_and_poke(struct guest *guest)
 {
     loop_io_add(loop, &guest->source->io, guest->source->fds[0], EPOLLIN, on_readable, NULL);
@@ -444,6 +530,10 @@ int main(void)
         loop_test(signals_arrive_as_events),
         loop_test(stop_ends_a_run_and_only_that_one),
         loop_test(a_guest_s_timer_wakes_the_sleeping_loop),
+        loop_test(a_task_runs_after_the_callback_and_before_the_loop_sleeps),
+        loop_test(a_task_can_be_taken_back),
+        loop_test(a_task_that_never_ends_does_not_keep_the_others_waiting),
+        loop_test(a_guest_runs_its_tasks_before_it_leaves),
         loop_test(a_guest_can_stop_the_sleeping_loop),
         loop_test(a_source_that_a_guest_removed_is_not_called),
         loop_test(a_source_that_a_guest_added_is_called),
