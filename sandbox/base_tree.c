@@ -45,7 +45,8 @@ static int make_skeleton(int base, const struct node_config *config, struct err 
     AUTO_CLOSE int root = openat(base, "lower/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return err_set(err, -errno, "open the skeleton: %m");
-    return skeleton_make(root, config, err);
+    int r = skeleton_make(root, config, err);
+    return r < 0 ? r : etc_files_make(root, config, ETC_HOST_COPIES, err);
 }
 
 /* Of a runtime's own tree: what its root need not have, and what it had better not show. */

@@ -12,8 +12,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "sandbox/direct_child.h"
+#include "sandbox/etc_files.h"
 #include "sandbox/host_facts.h"
 #include "sandbox/inner.h"
+#include "sandbox/launch.h"
 #include "sandbox/mounts.h"
 #include "sandbox/plan.h"
 #include "sandbox/stage.h"
@@ -27,6 +29,7 @@ struct direct {
     struct direct_events events;
     struct run_env env;
     struct plan_tree tree;
+    int writable_root; /* the root once more, to fill its /etc while the child is on its way */
     struct cg_host *host;
     struct cg_tree *cgroups;
     struct slot slot;
@@ -75,6 +78,30 @@ static int open_binds(struct direct *d, bool *is_dir, struct err *err)
 }
 
 /* As the uid that is 0 inside: everything in it belongs to the sandbox's root. */
+static void be_its_root(const struct direct *d, bool yes)
+{
+    setfsgid(yes ? d->config->uid_base : 0);
+    setfsuid(yes ? d->config->uid_base : 0);
+}
+
+static int make_etc(const struct direct *d, int root, struct err *err)
+{
+    be_its_root(d, true);
+    int r = etc_files_make(root, d->config, ETC_HOST_COPIES, err);
+    be_its_root(d, false);
+    return r;
+}
+
+static bool binds_in_etc(const struct node_config *config)
+{
+    for (uint32_t i = 0; i < config->n_binds; i++)
+        if (strncmp(config->binds[i].target, "/etc", 4) == 0)
+            return true;
+    return false;
+}
+
+/* The child attaches the root long before its program looks into /etc. A kernel that copies no
+ * detached mounts (before 6.15) has it filled at once. */
 static int make_root(struct direct *d, const bool *bind_is_dir, struct err *err)
 {
     char owner[16];
@@ -84,13 +111,17 @@ static int make_root(struct direct *d, const bool *bind_is_dir, struct err *err)
     int r = tmpfs_open(options, VIEW_READ_ONLY, &d->tree.root_fd, err);
     if (r < 0)
         return r;
-    setfsgid(d->config->uid_base);
-    setfsuid(d->config->uid_base);
+    if (!binds_in_etc(d->config))
+        d->writable_root = view_again(d->tree.root_fd);
+    be_its_root(d, true);
     r = skeleton_make(d->tree.root_fd, d->config, err);
+    be_its_root(d, false);
+    if (r == 0 && d->writable_root < 0)
+        r = make_etc(d, d->tree.root_fd, err);
+    be_its_root(d, true);
     for (uint32_t i = 0; r == 0 && i < d->config->n_binds; i++)
         r = make_mount_point(d->tree.root_fd, d->config->binds[i].target, bind_is_dir[i], err);
-    setfsuid(0);
-    setfsgid(0);
+    be_its_root(d, false);
     return r < 0 ? r : view_lock(d->tree.root_fd, err);
 }
 
@@ -174,7 +205,16 @@ static int begin_child(struct direct *d, struct err *err)
 static int start(void *arg, const struct plan *plan, int *ret_pidfd, struct err *err)
 {
     struct direct *d = arg;
-    int r = direct_helper_finish(plan, ret_pidfd, err);
+    struct err fault = {0};
+    direct_helper_go_on(plan);
+    int etc = d->writable_root < 0 ? 0 : make_etc(d, d->writable_root, &fault);
+    int r = direct_helper_finish(ret_pidfd, err);
+    if (r == 0 && etc < 0) {
+        launch_end(*ret_pidfd);
+        fd_close(*ret_pidfd);
+        *err = fault;
+        return etc;
+    }
     d->swept = r == 0 && direct_sweeper_start(*ret_pidfd, d->slot.group);
     return r;
 }
@@ -206,7 +246,7 @@ int direct_begin(const struct node_config *config, struct direct **ret, struct e
     static struct direct the_one;
     struct direct *d = &the_one;
     *d = (struct direct){.config = config};
-    d->tree.root_fd = d->tree.dev_fd = d->env.init_fd = -EBADF;
+    d->tree.root_fd = d->tree.dev_fd = d->writable_root = d->env.init_fd = -EBADF;
     d->slot = (struct slot){.net_fd = -EBADF, .pty_master = -EBADF};
     d->slot.views[0] = (struct slot_view){-EBADF, -EBADF};
     umask(022);
@@ -311,6 +351,7 @@ struct direct *direct_free(struct direct *direct)
     for (size_t i = 0; i < direct->tree.n_binds; i++)
         fd_close(direct->tree.binds[i].fd);
     fd_close(direct->tree.root_fd);
+    fd_close(direct->writable_root);
     fd_close(direct->tree.dev_fd);
     fd_close(direct->env.init_fd);
     cg_group_free(direct->slot.group);

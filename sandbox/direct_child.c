@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/time_types.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static struct direct_helper {
     const struct plan *rest;
     int child_pidfd;
     long child_pid;
+    cpu_set_t cpus; /* its owner's */
 } helper;
 
 /* Static: it is needed when main() is over. */
@@ -124,6 +126,9 @@ static int helper_main(void *arg)
     int r = prepare(h);
     while (r == 0 && __atomic_load_n(&h->go, __ATOMIC_ACQUIRE) == GO_WAIT)
         doze(&h->go, GO_WAIT);
+    h->what = r == 0 ? "sched_setaffinity" : h->what;
+    if (r == 0)
+        r = (int)raw_syscall6(__NR_sched_setaffinity, 0, sizeof(h->cpus), (long)&h->cpus, 0, 0, 0);
     if (r == 0 && h->go != GO_AWAY) {
         h->what = "clone3";
         h->child_pid = child_clone(&h->walk, CLONE_PARENT | CLONE_FILES, 0, &h->child_pidfd);
@@ -164,6 +169,21 @@ static int sweeper_main(void *arg)
 
 /* ---- in its owner ---- */
 
+/*
+ * A new process now and then has to wait for the processor that its owner is busy on, beside an
+ * idle one: the kernel had something else there a moment ago. It is told not to. The helper takes
+ * that back before it is a parent: it is told to go on after this.
+ */
+static void put_elsewhere(pid_t pid)
+{
+    int here = sched_getcpu();
+    cpu_set_t others = helper.cpus;
+    if (here >= 0 && here < CPU_SETSIZE)
+        CPU_CLR((unsigned)here, &others);
+    if (CPU_COUNT(&others) > 0)
+        sched_setaffinity(pid, sizeof(others), &others);
+}
+
 int direct_helper_start(const struct sbx_filter *filter, struct err *err)
 {
     helper = (struct direct_helper){
@@ -172,6 +192,8 @@ int direct_helper_start(const struct sbx_filter *filter, struct err *err)
         .child_pidfd = -EBADF,
         .child_pid = -1,
     };
+    if (sched_getaffinity(0, sizeof(helper.cpus), &helper.cpus) < 0)
+        return err_set(err, -errno, "sched_getaffinity: %m");
     struct clone_args args = {
         .flags = CLONE_VM | CLONE_FILES,
         .exit_signal = SIGCHLD,
@@ -182,6 +204,7 @@ int direct_helper_start(const struct sbx_filter *filter, struct err *err)
     if (pid < 0)
         return err_set(err, (int)pid, "clone3: %m");
     helper.pid = (pid_t)pid;
+    put_elsewhere(helper.pid);
     return 0;
 }
 
@@ -218,10 +241,14 @@ void direct_helper_clone(const struct plan *tree)
     wake(&helper.go, GO_CLONE);
 }
 
-int direct_helper_finish(const struct plan *rest, int *ret_pidfd, struct err *err)
+void direct_helper_go_on(const struct plan *rest)
 {
     helper.rest = rest;
     wake(&helper.go, GO_FINISH);
+}
+
+int direct_helper_finish(int *ret_pidfd, struct err *err)
+{
     int r = wait_for(STATE_OVER, err);
     raw_close_range(STDERR_FILENO + 1, INNER_FDS_LOW - 1, 0); /* what was lent to the child */
     if (r == 0 && helper.walk.code < 0)

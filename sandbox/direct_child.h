@@ -34,9 +34,11 @@ int direct_helper_start(const struct sbx_filter *filter, struct err *err);
 int direct_helper_user_ns(pid_t *ret_pid, struct err *err);
 /** direct_helper_clone() - have a child born that begins with @tree, which ends in PLAN_CONTINUE */
 void direct_helper_clone(const struct plan *tree);
-/** direct_helper_finish() - let it go on with @rest, and reap the helper; Return as child_start()
- */
-int direct_helper_finish(const struct plan *rest, int *ret_pidfd, struct err *err);
+/** direct_helper_go_on() - let it go on with @rest, which lives until: */
+void direct_helper_go_on(const struct plan *rest);
+/** direct_helper_finish() - it has executed init, or failed; reaps the helper. Return as
+ * child_start() */
+int direct_helper_finish(int *ret_pidfd, struct err *err);
 /** direct_helper_end() - let it go and reap it; fine at any time */
 void direct_helper_end(void);
 

@@ -46,6 +46,7 @@ struct init_state {
     int main_pid;
     int main_status;
     int main_over;
+    int alone; /* no process is left but init */
     uint64_t files_in_us;
     uint64_t files_before;                /* in the writable places when the program starts */
     uint64_t waited_us, waiting_since_us; /* terminal: time spent waiting for a person */

@@ -60,8 +60,12 @@ static void kill_everything(struct init_state *s)
         raw_kill(-s->main_pid, SIGKILL);
 }
 
+/* Whoever is in a pid namespace descends from its pid 1: without children that is alone in it. (To
+ * find that nobody is there, kill(-1) walks all the host's processes.) */
 static void kill_and_reap(struct init_state *s)
 {
+    if (s->alone && (s->config->flags & INIT_OWN_PID_NS))
+        return;
     for (;;) {
         kill_everything(s);
         int status, pid = raw_wait4(-1, &status, 0, 0);
@@ -85,6 +89,7 @@ static void reap(struct init_state *s)
         s->main_status = status;
         s->main_over = 1;
     }
+    s->alone = pid == -ECHILD;
 }
 
 static void report_waiting(struct init_state *s)

@@ -179,15 +179,20 @@ int launch_ahead(const struct run_env *env, struct slot *slot, const struct sbx_
     return 0;
 }
 
+void launch_end(int pidfd)
+{
+    siginfo_t info;
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+    while (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR)
+        ;
+}
+
 void launch_forget(struct slot *slot)
 {
     struct launched *sandbox = &slot->ready.sandbox;
-    siginfo_t info;
     if (!slot->ready.made)
         return;
-    syscall(SYS_pidfd_send_signal, sandbox->pidfd, SIGKILL, NULL, 0);
-    while (waitid((idtype_t)P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED) < 0 && errno == EINTR)
-        ;
+    launch_end(sandbox->pidfd);
     fd_close(sandbox->control);
     fd_close(sandbox->pidfd);
     slot->ready = (struct ready){0};
@@ -217,6 +222,38 @@ static bool use_ready(const struct run_env *env, struct slot *slot, const struct
     return true;
 }
 
+static int give_orders(int control, const void *config, size_t len, struct err *err)
+{
+    return send(control, config, len, MSG_NOSIGNAL) == (ssize_t)len
+               ? 0
+               : err_set(err, -errno, "send init its orders: %m");
+}
+
+/* Orders wait for init, so that it need not wait for them; except where its tree is not complete
+ * before start() has come back. */
+static int launch_new(const struct run_env *env, const struct slot *slot,
+                      const struct sbx_spec *spec, const int *fds, const void *config, size_t len,
+                      struct launched *ret, struct err *err)
+{
+    AUTO_CLOSE int ours = -EBADF;
+    AUTO_CLOSE int inits = -EBADF;
+    int r = make_control(&ours, &inits, err);
+    if (r == 0 && !env->start)
+        r = give_orders(ours, config, len, err);
+    if (r == 0)
+        r = build(env, slot, spec, fds, inits, ret, err);
+    if (r == 0 && env->start) {
+        r = give_orders(ours, config, len, err);
+        if (r < 0) {
+            launch_end(ret->pidfd);
+            fd_close(ret->pidfd);
+        }
+    }
+    if (r == 0)
+        ret->control = take_fd(&ours);
+    return r;
+}
+
 int launch(const struct run_env *env, struct slot *slot, const struct sbx_spec *spec,
            const int *fds, struct launched *ret, struct err *err)
 {
@@ -233,14 +270,5 @@ int launch(const struct run_env *env, struct slot *slot, const struct sbx_spec *
         slot->group = cg_group_free(slot->group); /* half prepared: it is not used any more */
         return r;
     }
-    AUTO_CLOSE int ours = -EBADF;
-    AUTO_CLOSE int inits = -EBADF;
-    r = make_control(&ours, &inits, err);
-    if (r == 0 && send(ours, config, (size_t)n, MSG_NOSIGNAL) != (ssize_t)n)
-        r = err_set(err, -errno, "send init its orders: %m");
-    if (r == 0)
-        r = build(env, slot, spec, fds, inits, ret, err);
-    if (r == 0)
-        ret->control = take_fd(&ours);
-    return r;
+    return launch_new(env, slot, spec, fds, config, (size_t)n, ret, err);
 }

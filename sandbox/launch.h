@@ -51,6 +51,8 @@ int launch_ahead(const struct run_env *env, struct slot *slot, const struct sbx_
 /** launch_fits() - has @slot a ready sandbox for a run of @spec that sees @tree? Whose network it
  * is in is for the caller to know. */
 bool launch_fits(const struct slot *slot, const struct sbx_spec *spec, uint32_t tree);
+/** launch_end() - kill a sandbox's pid 1 and wait for its end */
+void launch_end(int pidfd);
 /** launch_forget() - ends the slot's ready sandbox, if there is one, and waits for its end. */
 void launch_forget(struct slot *slot);
 /**

@@ -26,6 +26,9 @@ int mount_view(const char *source, int dir_fd, const char *target, unsigned flag
 int tmpfs_open(const char *const options[][2], unsigned flags, int *ret, struct err *err);
 /** view_lock() - no writing any more through the mount @mount_fd */
 int view_lock(int mount_fd, struct err *err);
+/** view_again() - the same tree through another mount, with locks of its own. Return: the
+ * descriptor; -1 where the kernel does not copy what is attached nowhere (before 6.15). */
+int view_again(int mount_fd);
 /** make_dirs() - mkdir -p of the relative @path below @dir_fd, mode 0755 */
 int make_dirs(int dir_fd, const char *path, struct err *err);
 /** pivot_into() - @root becomes "/", and what was before is unmounted */
@@ -33,5 +36,5 @@ int pivot_into(const char *root, struct err *err);
 /** make_mount_point() - a place for @target (absolute) below @root: directories, or an empty file
  */
 int make_mount_point(int root, const char *target, bool is_dir, struct err *err);
-/** skeleton_make() - the default root before the mounts: places, links, /etc */
+/** skeleton_make() - the default root before the mounts: places and links; /etc is empty */
 int skeleton_make(int root, const struct node_config *config, struct err *err);

@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "sandbox/etc_files.h"
 #include "sandbox/mounts.h"
 #include "sandbox/node.h"
 
@@ -75,8 +74,6 @@ int skeleton_make(int root, const struct node_config *config, struct err *err)
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++)
         r = make_dirs(root, dirs[i], err);
-    if (r == 0)
-        r = etc_files_make(root, config, ETC_HOST_COPIES, err);
     if (r == 0)
         r = make_links(root, err);
     for (uint32_t i = 0; r == 0 && i < config->n_root_paths; i++)

@@ -66,6 +66,12 @@ int tmpfs_open(const char *const options[][2], unsigned flags, int *ret, struct 
     return 0;
 }
 
+int view_again(int mount_fd)
+{
+    return (int)syscall(SYS_open_tree, mount_fd, "",
+                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+}
+
 int view_lock(int mount_fd, struct err *err)
 {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
