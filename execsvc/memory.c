@@ -10,7 +10,7 @@
 #define EVERY_US   UINT64_C(1000000)
 #define WORTH_IT   (UINT64_C(4) << 20)
 #define GAIN_LEAST (UINT64_C(2) << 20)
-#define IDLE_LEAST (UINT64_C(128) << 10) /* when nobody waits for us */
+#define IDLE_LEAST (UINT64_C(32) << 10) /* when nobody waits for us */
 #define FADES      16
 #define MMAP_FROM  (1 << 20) /* what runs come and go with (256 KiB) stays below: no page faults */
 #define TRIM_FROM  (16 << 20)

@@ -198,6 +198,28 @@ class SandboxTest(unittest.TestCase):
                             f"{here}:/usr/share/doc:ro", "--", "ls", "/a/b/c", "/usr/share/doc")
             self.assertEqual((done.returncode, done.stdout.split().count(b"file"), done.stderr), (0, 2, b""))
 
+    def test_etc_is_complete_when_the_program_starts(self):
+        given = self.directory / "given"
+        given.write_text("10.0.0.1 elsewhere\n")
+        hosts = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 cloister\n"
+        expected = sorted([*"passwd group hosts nsswitch.conf hostname fonts".split(),
+                           *(name for name in ("ld.so.cache", "services", "os-release") if Path("/etc", name).exists())])
+        script = "cat /etc/hosts && cd /etc && ls -d " + " ".join(expected) + " && wc -c </etc/ld.so.cache && echo x 2>/dev/null >/etc/hosts || exit 0"
+        size = f"{Path('/etc/ld.so.cache').stat().st_size}\n"
+        for _ in range(20):  # it is filled beside the sandbox's way to the program
+            done = self.cli("--", "/bin/sh", "-c", script)
+            self.assertEqual((done.returncode, done.stdout.decode()), (0, hosts + "\n".join(expected) + "\n" + size), done)
+        done = self.cli("--bind", f"{given}:/etc/hosts", "--", "/bin/sh", "-c", script)  # and before it where something is laid over it
+        self.assertEqual((done.returncode, done.stdout.decode()), (0, "10.0.0.1 elsewhere\n" + "\n".join(expected) + "\n" + size), done)
+
+    def test_the_program_may_use_its_callers_processors(self):
+        words = ["--", "python3", "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
+        mine = os.sched_getaffinity(0)
+        for cpus in [mine] + [{cpu} for cpu in sorted(mine)[:2]]:
+            for _ in range(3):
+                done = self.cli(*words, preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+                self.assertEqual((done.returncode, done.stdout.decode()), (0, f"{sorted(cpus)}\n"), done)
+
     def test_limits_come_from_the_environment_too(self):
         env = dict(os.environ, MEMORY_LIMIT_MB="64", EXECUTION_TIMEOUT="3")
         text = self.cli("--dry-run", "--limit", "cpu=4s", "--", "true", env=env).stdout.decode()
