@@ -94,11 +94,9 @@ int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_chan
         arg_int(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000),
         /* A window that does not grow: what was sent and not read is less than a replay ring. */
         arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        /* A run is never begun twice, nothing is compressed, nobody looks: steps that each call
-         * would go through. */
+        /* A run is never begun twice, and nobody looks: steps that each call would go through. */
         arg_int(GRPC_ARG_ENABLE_RETRIES, 0),
         arg_int(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
-        arg_int(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
         arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
     };
     grpc_channel_args channel_args = {sizeof(args) / sizeof(args[0]), args};

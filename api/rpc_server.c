@@ -48,7 +48,6 @@ static void server_create(struct rpc_server *server)
         arg_int(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000),
         /* Identity only: core inflates a compressed message before it checks its size. */
         arg_int(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
-        arg_int(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0), /* what we send */
         arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         arg_int(GRPC_ARG_ALLOW_REUSEPORT, 0),
         arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),

@@ -37,7 +37,8 @@ static struct direct_helper {
     const struct plan *rest;
     int child_pidfd;
     long child_pid;
-    cpu_set_t cpus; /* its owner's */
+    bool moved;     /* it is kept away from its owner's processor ... */
+    cpu_set_t cpus; /* ... of all these */
 } helper;
 
 /* Static: it is needed when main() is over. */
@@ -126,9 +127,10 @@ static int helper_main(void *arg)
     int r = prepare(h);
     while (r == 0 && __atomic_load_n(&h->go, __ATOMIC_ACQUIRE) == GO_WAIT)
         doze(&h->go, GO_WAIT);
-    h->what = r == 0 ? "sched_setaffinity" : h->what;
-    if (r == 0)
+    if (r == 0 && h->moved) {
+        h->what = "sched_setaffinity";
         r = (int)raw_syscall6(__NR_sched_setaffinity, 0, sizeof(h->cpus), (long)&h->cpus, 0, 0, 0);
+    }
     if (r == 0 && h->go != GO_AWAY) {
         h->what = "clone3";
         h->child_pid = child_clone(&h->walk, CLONE_PARENT | CLONE_FILES, 0, &h->child_pidfd);
@@ -177,11 +179,13 @@ static int sweeper_main(void *arg)
 static void put_elsewhere(pid_t pid)
 {
     int here = sched_getcpu();
-    cpu_set_t others = helper.cpus;
-    if (here >= 0 && here < CPU_SETSIZE)
-        CPU_CLR((unsigned)here, &others);
-    if (CPU_COUNT(&others) > 0)
-        sched_setaffinity(pid, sizeof(others), &others);
+    cpu_set_t others;
+    if (here < 0 || here >= CPU_SETSIZE ||
+        sched_getaffinity(0, sizeof(helper.cpus), &helper.cpus) < 0)
+        return;
+    others = helper.cpus;
+    CPU_CLR((unsigned)here, &others);
+    helper.moved = CPU_COUNT(&others) > 0 && sched_setaffinity(pid, sizeof(others), &others) == 0;
 }
 
 int direct_helper_start(const struct sbx_filter *filter, struct err *err)
@@ -192,8 +196,6 @@ int direct_helper_start(const struct sbx_filter *filter, struct err *err)
         .child_pidfd = -EBADF,
         .child_pid = -1,
     };
-    if (sched_getaffinity(0, sizeof(helper.cpus), &helper.cpus) < 0)
-        return err_set(err, -errno, "sched_getaffinity: %m");
     struct clone_args args = {
         .flags = CLONE_VM | CLONE_FILES,
         .exit_signal = SIGCHLD,
