@@ -277,7 +277,8 @@ static int send_result(struct run *run, struct rpc_call *call)
 /* Until its time is up or something is there to be told after it. */
 static bool is_held(const struct run *run)
 {
-    return run->hold.loop && run->n_notices == 0 && replay_unread(&run->replay, run->position) == 0;
+    return run->hold.loop && run->state == RUN_RUNNING && run->n_notices == 0 &&
+           replay_unread(&run->replay, run->position) == 0;
 }
 
 static int send_next(struct run *run, struct rpc_call *call, struct rpc_status *status)
