@@ -196,12 +196,15 @@ class SdkTest(unittest.TestCase):
                 talk.signal(wrong)
 
     def test_a_terminal(self):
-        code = ("import os, signal, sys\nprint(sys.stdin.isatty(), os.get_terminal_size())\n"
-                "signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size()))\nprint('hello', input('name? '))")
+        # A signal that comes between input()'s words and its read() is only looked at after the read().
+        code = ("import os, signal, sys, time\nsizes = []\nprint(sys.stdin.isatty(), os.get_terminal_size())\n"
+                "signal.signal(signal.SIGWINCH, lambda *_: sizes.append(os.get_terminal_size()))\nprint('size? ', end='', flush=True)\n"
+                "while not sizes: time.sleep(0.02)\nprint(sizes[0])\nprint('hello', input('name? '))")
         talk = self.interact(code, terminal=(30, 100))
-        self.assertIn(b"True os.terminal_size(columns=100, lines=30)", self.until(talk, b"name? "))
+        self.assertIn(b"True os.terminal_size(columns=100, lines=30)", self.until(talk, b"size? "))
         talk.resize(10, 20)
         self.until(talk, b"lines=10)\r\n")
+        self.until(talk, b"name? ")
         talk.send("ada\n")
         self.assertIn(b"hello ada\r\n", talk.wait().stdout)
         for wrong in ((0, 80), (24,), "24x80", (24, 1001), 5):
