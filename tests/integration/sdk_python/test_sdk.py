@@ -203,8 +203,7 @@ class SdkTest(unittest.TestCase):
         talk = self.interact(code, terminal=(30, 100))
         self.assertIn(b"True os.terminal_size(columns=100, lines=30)", self.until(talk, b"size? "))
         talk.resize(10, 20)
-        self.until(talk, b"lines=10)\r\n")
-        self.until(talk, b"name? ")
+        self.assertIn(b"lines=10)\r\n", self.until(talk, b"name? "))
         talk.send("ada\n")
         self.assertIn(b"hello ada\r\n", talk.wait().stdout)
         for wrong in ((0, 80), (24,), "24x80", (24, 1001), 5):
