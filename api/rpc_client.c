@@ -64,12 +64,6 @@ static int tls_credentials(const struct rpc_channel_tls *tls, grpc_channel_crede
     return n < 0 ? (int)n : 0;
 }
 
-static grpc_arg arg_int(const char *key, int value)
-{
-    return (
-        grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
-}
-
 int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_channel_tls *tls,
                     struct rpc_channel **ret, struct err *err)
 {
@@ -88,16 +82,16 @@ int rpc_channel_new(struct rpc_cq *cq, const char *target, const struct rpc_chan
     }
     channel->cq = cq;
     grpc_arg args[] = {
-        arg_int(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
-        arg_int(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
-        arg_int(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200),
-        arg_int(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000),
+        rpc_arg_int(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+        rpc_arg_int(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+        rpc_arg_int(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200),
+        rpc_arg_int(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000),
         /* A window that does not grow: what was sent and not read is less than a replay ring. */
-        arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        rpc_arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         /* A run is never begun twice, and nobody looks: steps that each call would go through. */
-        arg_int(GRPC_ARG_ENABLE_RETRIES, 0),
-        arg_int(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
-        arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        rpc_arg_int(GRPC_ARG_ENABLE_RETRIES, 0),
+        rpc_arg_int(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
+        rpc_arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
     };
     grpc_channel_args channel_args = {sizeof(args) / sizeof(args[0]), args};
     channel->channel = grpc_channel_create(target, creds, &channel_args);

@@ -12,6 +12,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <grpc/grpc.h>
 
@@ -51,6 +52,13 @@ void rpc_cq_wait(struct rpc_cq *cq, int timeout_ms);
  * (never from within this call); else the call is cancelled. */
 bool rpc_cq_start(struct rpc_cq *cq, grpc_call *call, const grpc_op *ops, size_t n_ops,
                   struct rpc_tag *tag);
+
+/** rpc_arg_int() - of a channel or a server; @key is borrowed */
+static inline grpc_arg rpc_arg_int(const char *key, int value)
+{
+    return (
+        grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
+}
 
 /** rpc_log_hook() - where gRPC's own messages go; by default nowhere. @fn is called on any thread.
  */

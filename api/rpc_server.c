@@ -25,32 +25,27 @@
 #define METADATA_MAX    (16 << 10)
 #define STOP_WAIT_MS    100
 
-static grpc_arg arg_int(const char *key, int value)
-{
-    return (
-        grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
-}
-
 static void server_create(struct rpc_server *server)
 {
     server->quota = grpc_resource_quota_create("rpc_server");
     grpc_resource_quota_resize(server->quota, server->options.memory_quota_bytes);
     grpc_arg args[] = {
-        arg_int(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)RPC_MESSAGE_BYTES_MAX),
-        arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
-        arg_int(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)server->options.streams_per_connection_max),
-        arg_int(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 600000),
-        arg_int(GRPC_ARG_KEEPALIVE_TIME_MS, 30000),
-        arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000),
-        arg_int(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-        arg_int(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000),
-        arg_int(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 5),
-        arg_int(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000),
+        rpc_arg_int(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)RPC_MESSAGE_BYTES_MAX),
+        rpc_arg_int(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX),
+        rpc_arg_int(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                    (int)server->options.streams_per_connection_max),
+        rpc_arg_int(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 600000),
+        rpc_arg_int(GRPC_ARG_KEEPALIVE_TIME_MS, 30000),
+        rpc_arg_int(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000),
+        rpc_arg_int(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        rpc_arg_int(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000),
+        rpc_arg_int(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 5),
+        rpc_arg_int(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000),
         /* Identity only: core inflates a compressed message before it checks its size. */
-        arg_int(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
-        arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        arg_int(GRPC_ARG_ALLOW_REUSEPORT, 0),
-        arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        rpc_arg_int(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+        rpc_arg_int(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        rpc_arg_int(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        rpc_arg_int(GRPC_ARG_ENABLE_CHANNELZ, 0),
         {.type = GRPC_ARG_POINTER,
          .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
          .value.pointer = {.p = server->quota, .vtable = grpc_resource_quota_arg_vtable()}},
