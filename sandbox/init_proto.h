@@ -97,6 +97,7 @@ struct init_report {
     uint64_t at_us;       /* CLOCK_MONOTONIC */
     uint64_t files_in_us; /* how long the inputs took */
     uint64_t waited_us;   /* time spent waiting for terminal input */
+    uint64_t watch_us;    /* init's own processor time for finding that out */
     uint32_t refusals[INIT_OPS_MAX];
     char text[160];
 };

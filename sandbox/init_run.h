@@ -50,6 +50,9 @@ struct init_state {
     uint64_t files_in_us;
     uint64_t files_before;                /* in the writable places when the program starts */
     uint64_t waited_us, waiting_since_us; /* terminal: time spent waiting for a person */
+    int waiting_call;                     /* .../syscall of the task that waits, or -EBADF */
+    int waiting_looks;                    /* since all tasks were looked at */
+    uint64_t watch_us, cpu_us;            /* our own processor time: for looking; all */
     uint32_t refusals[INIT_OPS_MAX];
 };
 
@@ -83,6 +86,9 @@ int init_filter_load(const struct init_state *s, int listen);
 
 /* init_answer_refusal() - one notification of the filter: count it, answer with its errno. */
 void init_answer_refusal(struct init_state *s);
-/* init_sample_waiting() - does the program wait for terminal input? (terminal runs, every 100 ms)
- */
-void init_sample_waiting(struct init_state *s);
+/* Terminal runs: does the program wait for input? */
+void init_waits_begin(struct init_state *s);
+/* init_waits_tick() - when to look next. */
+struct timespec init_waits_tick(const struct init_state *s);
+/* init_waits_look() - @due: the tick is over; otherwise something else has woken init. */
+void init_waits_look(struct init_state *s, int due);

@@ -3,11 +3,18 @@
  * does. There is no event for it, so init looks, ten times a second, for terminal runs only: a task
  * that sits in a read of the terminal, or in poll, select or epoll while standard input is the
  * terminal, and no task of the sandbox that runs. (CAP_SYS_PTRACE of init, inside U only.)
+ *
+ * People think for minutes, a class of them at once: while the task that was seen waiting still
+ * does, all the others are looked at less often, and after a while it, too.
+ *
+ * Init is in the group of the program, which is not to pay for being looked at: minutes of it would
+ * be seconds of processor time. A program of many tasks makes looking dear: that is bounded.
  */
 
 #include "sandbox/init_run.h"
 
-enum { TASKS_MAX = 256, CALL_RUNNING = -2, CALL_NONE = -1 };
+enum { TICK_MS = 100, PATIENT_TICK_MS = 400, PATIENT_US = 2000000, LOOK_COSTS_MAX_US = 1000 };
+enum { TASKS_MAX = 256, LOOKS_MAX = 5, CALL_RUNNING = -2, CALL_NONE = -1 };
 
 static char *put_text(char *p, const char *text)
 {
@@ -17,20 +24,22 @@ static char *put_text(char *p, const char *text)
     return p;
 }
 
-/* The number of the call that task sits in; CALL_RUNNING; CALL_NONE: none, or the task is gone. */
-static long task_call(const char *pid, const char *tid, unsigned long *ret_first_arg)
+static int open_call(const char *pid, const char *tid)
 {
-    char path[96], text[128];
+    char path[96];
     char *p = put_text(path, "/proc/");
     p = put_text(p, pid);
     p = put_text(p, "/task/");
     p = put_text(p, tid);
     put_text(p, "/syscall");
-    int fd = raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd < 0)
-        return CALL_NONE;
-    long n = raw_read(fd, text, sizeof(text) - 1);
-    raw_close(fd);
+    return raw_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+}
+
+/* The number of the call that task sits in; CALL_RUNNING; CALL_NONE: none, or the task is gone. */
+static long read_call(int fd, unsigned long *ret_first_arg)
+{
+    char text[128];
+    long n = fd < 0 ? fd : raw_syscall4(__NR_pread64, fd, (long)text, sizeof(text) - 1, 0);
     if (n <= 0)
         return CALL_NONE;
     text[n] = 0;
@@ -101,15 +110,22 @@ struct look {
     int tasks;
     int waits;
     int runs;
+    int call; /* of the one that waits, or -EBADF */
 };
 
 static int look_at_task(void *arg, const char *tid)
 {
     struct look *look = arg;
     unsigned long first = 0;
-    long nr = task_call(look->pid, tid, &first);
+    int call = open_call(look->pid, tid);
+    long nr = read_call(call, &first);
+    int waits = reads_terminal(nr, first);
     look->runs |= nr == CALL_RUNNING;
-    look->waits |= nr >= 0 && reads_terminal(nr, first);
+    look->waits |= waits;
+    if (waits && look->call < 0)
+        look->call = call;
+    else if (call >= 0)
+        raw_close(call);
     return look->runs || ++look->tasks >= TASKS_MAX;
 }
 
@@ -127,11 +143,46 @@ static int look_at_process(void *arg, const char *pid)
     return r > 0;
 }
 
-void init_sample_waiting(struct init_state *s)
+static int waits_still(struct init_state *s)
 {
-    struct look look = {0};
+    unsigned long first = 0;
+    if (s->waiting_call < 0 || ++s->waiting_looks >= LOOKS_MAX)
+        return 0;
+    return reads_terminal(read_call(s->waiting_call, &first), first);
+}
+
+static uint64_t cpu_now_us(void)
+{
+    struct timespec now = {0, 0};
+    raw_clock_gettime(2 /* CLOCK_PROCESS_CPUTIME_ID */, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void init_waits_begin(struct init_state *s)
+{
+    s->waiting_call = -EBADF;
+    s->cpu_us = cpu_now_us();
+}
+
+struct timespec init_waits_tick(const struct init_state *s)
+{
+    int patient = s->waiting_since_us && init_now_us() - s->waiting_since_us > PATIENT_US;
+    return (struct timespec){0, (patient ? PATIENT_TICK_MS : TICK_MS) * 1000000L};
+}
+
+static void look_at_all(struct init_state *s)
+{
+    if (s->waiting_call >= 0)
+        raw_close(s->waiting_call);
+    struct look look = {.call = -EBADF};
     each_number("/proc", look_at_process, &look);
     int waits = look.waits && !look.runs && look.tasks < TASKS_MAX;
+    if (!waits && look.call >= 0) {
+        raw_close(look.call);
+        look.call = -EBADF;
+    }
+    s->waiting_call = look.call;
+    s->waiting_looks = 0;
     uint64_t now = init_now_us();
     if (waits && !s->waiting_since_us)
         s->waiting_since_us = now;
@@ -139,4 +190,14 @@ void init_sample_waiting(struct init_state *s)
         s->waited_us += now - s->waiting_since_us;
         s->waiting_since_us = 0;
     }
+}
+
+void init_waits_look(struct init_state *s, int due)
+{
+    if (due && !waits_still(s))
+        look_at_all(s);
+    uint64_t now = cpu_now_us(), used = now - s->cpu_us;
+    if (due)
+        s->watch_us += used < LOOK_COSTS_MAX_US ? used : LOOK_COSTS_MAX_US;
+    s->cpu_us = now;
 }

@@ -97,6 +97,7 @@ static void report_waiting(struct init_state *s)
     uint64_t now = init_now_us();
     struct init_report report = {.type = INIT_REPORT_WAITS, .at_us = now};
     report.value = s->waiting_since_us != 0;
+    report.watch_us = s->watch_us;
     report.waited_us = s->waited_us;
     if (s->waiting_since_us)
         report.waited_us += now - s->waiting_since_us;
@@ -151,16 +152,17 @@ void init_answer_refusal(struct init_state *s)
 int init_watch(struct init_state *s)
 {
     int terminal = (s->config->flags & INIT_TERMINAL) != 0;
+    init_waits_begin(s);
     while (!s->main_over) {
         struct pollfd fds[3] = {{.fd = INIT_FD_CONTROL, .events = POLLIN},
                                 {.fd = s->signals, .events = POLLIN},
                                 {.fd = s->listener, .events = POLLIN}};
-        struct timespec tick = {0, 100 * 1000000};
+        struct timespec tick = init_waits_tick(s);
         int n = raw_ppoll(fds, 3, terminal ? &tick : 0, 0);
         if (n < 0 && n != -EINTR)
             return n;
-        if (n == 0)
-            init_sample_waiting(s);
+        if (terminal)
+            init_waits_look(s, n == 0);
         if (n > 0 && (fds[2].revents & POLLIN))
             init_answer_refusal(s);
         if (n > 0 && (fds[2].revents & POLLHUP)) { /* the last process with the filter is gone */
@@ -312,7 +314,8 @@ int init_finish(struct init_state *s)
                                  .status = s->main_status,
                                  .at_us = init_now_us(),
                                  .files_in_us = s->files_in_us,
-                                 .waited_us = s->waited_us};
+                                 .waited_us = s->waited_us,
+                                 .watch_us = s->watch_us};
     report.hits = file_system_hits(s);
     memcpy(report.refusals, s->refusals, sizeof(report.refusals));
     int r = init_report_send(&report);

@@ -33,6 +33,7 @@ struct run {
     bool collect, terminal, told; /* told: the result is out */
     uint64_t born_us, started_us;
     uint64_t waited_us; /* for terminal input */
+    uint64_t watch_us;  /* of init, which is in the group: not the program's */
     struct verdict_facts facts;
     struct run_result result;
 };
@@ -126,6 +127,7 @@ static int read_stats(struct run *run, struct err *err)
     struct cg_stats *cg = &run->facts.cg;
     int r = run->slot->group ? cg_group_stats(run->slot->group, cg, err) : 0;
     bool counted = run->slot->group && r == 0;
+    cg->cpu_system_us -= run->watch_us < cg->cpu_system_us ? run->watch_us : cg->cpu_system_us;
     run->facts.tree_cpu_counted = counted && (run->result.layers & LAYER_BIT(LAYER_CG_CPU));
     run->result.usage = (struct run_usage){
         .cpu_user_us = cg->cpu_user_us,
@@ -155,6 +157,7 @@ static void arm_cpu(struct run *run)
         end_broken(run, r, "read the CPU time");
         return;
     }
+    used_us -= run->watch_us < used_us ? run->watch_us : used_us;
     if (used_us >= limit_us) {
         run_end(run, END_CPU);
         return;
@@ -199,6 +202,7 @@ static void on_waits(struct run *run, const struct init_report *report)
     if (run->state != RUN_RUNNING)
         return;
     run->waited_us = report->waited_us;
+    run->watch_us = report->watch_us;
     if (run->events.usage) {
         read_stats(run, NULL);
         run->events.usage(run->events.arg, run, &run->result.usage, report->value != 0);
@@ -261,6 +265,7 @@ static void on_main_ended(struct run *run, const struct init_report *report)
     run->facts.status = report->status;
     run->facts.fs_hits = report->hits;
     run->waited_us = report->waited_us;
+    run->watch_us = report->watch_us;
     memcpy(run->facts.refusals, report->refusals, sizeof(run->facts.refusals));
     decide(run);
     run->result.timing.run = report->at_us - run->started_us;

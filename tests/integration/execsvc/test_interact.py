@@ -165,6 +165,10 @@ class Terminal(ServiceTest):
         self.assertEqual(run.verdict, "IDLE_LIMIT")
         self.assertGreater(time.monotonic() - begun, 3.5)
 
+    def test_to_be_looked_at_is_not_activity(self):
+        run = self.start("import time\nwhile True: time.sleep(60)\n", limits={"idle_ms": 3000}).end()
+        self.assertEqual((run.verdict, [notice.kind for notice in run.notices]), ("IDLE_LIMIT", [1]))
+
     def test_a_key_in_time_puts_the_end_off(self):
         call = self.start(ASK, limits={"idle_ms": 3000})
         call.expect("name? ")
