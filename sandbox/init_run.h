@@ -56,7 +56,8 @@ struct init_state {
     uint32_t refusals[INIT_OPS_MAX];
 };
 
-uint64_t init_now_us(void);
+uint64_t init_clock_us(int clock);
+uint64_t init_now_us(void); /* CLOCK_MONOTONIC */
 
 /* init_config_strings() - find argv and envp behind the fixed part; @end is one past the message.
  */

@@ -153,9 +153,7 @@ static int waits_still(struct init_state *s)
 
 static uint64_t cpu_now_us(void)
 {
-    struct timespec now = {0, 0};
-    raw_clock_gettime(2 /* CLOCK_PROCESS_CPUTIME_ID */, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    return init_clock_us(2 /* CLOCK_PROCESS_CPUTIME_ID */);
 }
 
 void init_waits_begin(struct init_state *s)

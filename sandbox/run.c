@@ -122,12 +122,19 @@ void run_query(struct run *run)
     order(run, INIT_ORDER_QUERY, 0);
 }
 
+/* Of the group's processor time, what is not for looking whether the program waits. */
+static uint64_t without_watch(const struct run *run, uint64_t cpu_us)
+{
+    return cpu_us > run->watch_us ? cpu_us - run->watch_us : 0;
+}
+
 static int read_stats(struct run *run, struct err *err)
 {
     struct cg_stats *cg = &run->facts.cg;
     int r = run->slot->group ? cg_group_stats(run->slot->group, cg, err) : 0;
     bool counted = run->slot->group && r == 0;
-    cg->cpu_system_us -= run->watch_us < cg->cpu_system_us ? run->watch_us : cg->cpu_system_us;
+    if (counted)
+        cg->cpu_system_us = without_watch(run, cg->cpu_system_us);
     run->facts.tree_cpu_counted = counted && (run->result.layers & LAYER_BIT(LAYER_CG_CPU));
     run->result.usage = (struct run_usage){
         .cpu_user_us = cg->cpu_user_us,
@@ -157,7 +164,7 @@ static void arm_cpu(struct run *run)
         end_broken(run, r, "read the CPU time");
         return;
     }
-    used_us -= run->watch_us < used_us ? run->watch_us : used_us;
+    used_us = without_watch(run, used_us);
     if (used_us >= limit_us) {
         run_end(run, END_CPU);
         return;

@@ -26,7 +26,6 @@ from service import Service, need_root  # noqa: E402
 
 TINY = {"argv": ["/bin/true"]}
 MIB = 1 << 20
-THREAD_KIB = 96  # measured: 76 of stack, the rest of heap
 
 
 def sh(script, **rest):
@@ -173,9 +172,7 @@ class Many:
             after = self.held()
         return self.judge(before, after, first, between, last)
 
-    def room(self, key, threads):
-        if key == "execsvc private KiB":  # each of gRPC's threads has touched so much of its stack and of its heap
-            return self.options.slack + max(threads, 0) * THREAD_KIB
+    def room(self, key):
         if "KiB" in key:
             return self.options.slack
         # gRPC makes threads as it finds work for them, up to a number that depends on the processors.
@@ -187,7 +184,7 @@ class Many:
             print("WRONG", words)
         for key in sorted(before):
             more = after[key] - before[key]
-            bad = more > before[key] * self.options.more + self.room(key, after["execsvc threads"] - before["execsvc threads"])
+            bad = more > before[key] * self.options.more + self.room(key)
             failed |= bad
             print(f"{key:28} {before[key]:9} {after[key]:9} {100 * more / max(before[key], 1):+7.2f} % {'TOO MUCH' if bad else ''}")
         print(f"kernel memory that was only cached, KiB: {self.cached[0]} and {self.cached[1]}")
