@@ -145,7 +145,10 @@ int loop_arm(struct loop *loop, struct err *err)
     uint64_t due = loop->n_timers ? loop->heap[0]->due_us : 0;
     if (loop->tasks || (loop->n_timers && due == 0))
         due = 1; /* at once; 0 would disarm it */
-    if (due == loop->armed_us)
+    /* To program a clock costs a virtual machine as much as a process switch. What is armed too
+     * soon is left to go off for nothing: most of what is set here is cancelled before it is due,
+     * and set again for the next request. */
+    if (due == loop->armed_us || (loop->armed_us && (!due || due > loop->armed_us)))
         return 0;
     struct itimerspec spec = {
         .it_value = {.tv_sec = (time_t)(due / 1000000), .tv_nsec = (long)(due % 1000000) * 1000}};

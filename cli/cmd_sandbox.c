@@ -130,6 +130,8 @@ int cmd_sandbox(int argc, char **argv)
         sandbox_usage(stdout);
         return 0;
     }
+    if (r == 0)
+        r = sandbox_options_settle(&options, &err);
     if (r < 0) {
         bool json = false;
         for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)

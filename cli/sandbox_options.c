@@ -208,10 +208,6 @@ static int parse_one(struct sandbox_options *o, int option, struct err *err)
 
 int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, struct err *err)
 {
-    node_config_fill(&ret->node);
-    ret->node.one_shot = true;
-    ret->node.slots_max = 1;
-    node_one_shot_name(ret->node.instance, sizeof(ret->node.instance));
     ret->layers = LAYERS_ALL;
     static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" SBX_WORKSPACE,
                                       "LANG=C.UTF-8", "USER=sandbox"};
@@ -228,12 +224,19 @@ int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, st
         if (r < 0)
             return r;
     }
-    r = check_binds(&ret->node, err);
-    if (r < 0)
-        return r;
     if (optind == argc)
         return err_set(err, -EINVAL, "no command to run; try `cloister sandbox run --help`");
     ret->argv = (const char *const *)(argv + optind);
     ret->node.layers = ret->layers;
     return 0;
+}
+
+int sandbox_options_settle(struct sandbox_options *o, struct err *err)
+{
+    node_config_fill(&o->node);
+    o->node.layers = o->layers;
+    o->node.one_shot = true;
+    o->node.slots_max = 1;
+    node_one_shot_name(o->node.instance, sizeof(o->node.instance));
+    return check_binds(&o->node, err);
 }

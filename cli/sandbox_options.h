@@ -24,3 +24,6 @@ void sandbox_usage(FILE *out);
 /** sandbox_options_parse() - @ret comes zeroed. Return: 0, 1 when --help was asked for, or -EINVAL
  * with words. */
 int sandbox_options_parse(int argc, char **argv, struct sandbox_options *ret, struct err *err);
+/** sandbox_options_settle() - what this host has to say to them. Return: 0, or -EINVAL with words
+ */
+int sandbox_options_settle(struct sandbox_options *options, struct err *err);

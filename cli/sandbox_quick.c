@@ -21,7 +21,15 @@ int cmd_sandbox_quick(int argc, char **argv)
     if (sandbox_options_parse(argc - 1, argv + 1, &options, NULL) != 0 ||
         !direct_fits(&options.node) || options.dry_run || options.json || options.output_dir)
         return CLI_NOT_HERE;
-    int r = sandbox_session(&sandbox_direct_engine, &options, &outcome, &err);
+    sigset_t signals;
+    sandbox_block_signals(&signals);
+    int r = direct_ahead(&err);
+    if (r == 0 && sandbox_options_settle(&options, NULL) < 0) {
+        direct_call_off();
+        return CLI_NOT_HERE;
+    }
+    if (r == 0)
+        r = sandbox_session(&sandbox_direct_engine, &options, &outcome, &err);
     int status = CLI_NOT_HERE;
     if (r < 0)
         status = sandbox_complain(&err);

@@ -233,7 +233,7 @@ static int start(struct session *s, struct err *err)
     return r;
 }
 
-static void block_signals(sigset_t *ret)
+void sandbox_block_signals(sigset_t *ret)
 {
     sigemptyset(ret);
     sigaddset(ret, SIGINT);
@@ -261,7 +261,7 @@ int sandbox_session(const struct sandbox_engine *by, struct sandbox_options *opt
                         .err = err};
     const struct engine_events events = {on_result, on_refused, &s};
     sigset_t signals;
-    block_signals(&signals);
+    sandbox_block_signals(&signals);
     /* First the engine, which may have its own use for the first descriptors. */
     int r = by->begin(options, &events, &s.engine, err);
     if (r == 0)

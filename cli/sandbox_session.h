@@ -1,6 +1,8 @@
 #pragma once
 /* One run of `cloister sandbox run`: the engine, the pipes, until the verdict. */
 
+#include <signal.h>
+
 #include "base/output.h"
 #include "cli/sandbox_engine.h"
 #include "cli/sandbox_options.h"
@@ -18,6 +20,8 @@ struct sandbox_outcome {
     struct sandbox_outputs outputs;
 };
 
+/** sandbox_block_signals() - those that a session reads itself */
+void sandbox_block_signals(sigset_t *ret);
 /**
  * sandbox_session() - Return: 0 with a result of any verdict, ENGINE_E_UNFIT, or a negative errno:
  * no run took place

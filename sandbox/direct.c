@@ -202,19 +202,23 @@ static int begin_child(struct direct *d, struct err *err)
     return r;
 }
 
-static int start(void *arg, const struct plan *plan, int *ret_pidfd, struct err *err)
+static int start(void *arg, const struct plan *plan, struct err *err)
 {
     struct direct *d = arg;
-    struct err fault = {0};
     direct_helper_go_on(plan);
-    int etc = d->writable_root < 0 ? 0 : make_etc(d, d->writable_root, &fault);
-    int r = direct_helper_finish(ret_pidfd, err);
-    if (r == 0 && etc < 0) {
-        launch_end(*ret_pidfd);
-        fd_close(*ret_pidfd);
-        *err = fault;
-        return etc;
+    int r = d->writable_root < 0 ? 0 : make_etc(d, d->writable_root, err);
+    int pidfd;
+    if (r < 0 && direct_helper_finish(&pidfd, NULL) == 0) {
+        launch_end(pidfd);
+        fd_close(pidfd);
     }
+    return r;
+}
+
+static int finish(void *arg, int *ret_pidfd, struct err *err)
+{
+    struct direct *d = arg;
+    int r = direct_helper_finish(ret_pidfd, err);
     d->swept = r == 0 && direct_sweeper_start(*ret_pidfd, d->slot.group);
     return r;
 }
@@ -232,6 +236,7 @@ static int make_env(struct direct *d, struct err *err)
         .filters = sbx_ready_filters,
         .tree = &d->tree,
         .start = start,
+        .finish = finish,
         .start_arg = d,
         .init_fd = init_image_open(),
     };
@@ -239,6 +244,22 @@ static int make_env(struct direct *d, struct err *err)
         return err_set(err, d->env.init_fd, "make init's image: %m");
     d->env.masks = d->tree.masks;
     return loop_new(&d->env.loop, err);
+}
+
+int direct_ahead(struct err *err)
+{
+    static bool reserved;
+    if (direct_helper_is_there())
+        return 0;
+    umask(022);
+    int r = reserved ? 0 : reserve_low(err);
+    reserved = r == 0;
+    return r < 0 ? r : direct_helper_start(&sbx_ready_spawner_filter, err);
+}
+
+void direct_call_off(void)
+{
+    direct_helper_end();
 }
 
 int direct_begin(const struct node_config *config, struct direct **ret, struct err *err)
@@ -249,10 +270,7 @@ int direct_begin(const struct node_config *config, struct direct **ret, struct e
     d->tree.root_fd = d->tree.dev_fd = d->writable_root = d->env.init_fd = -EBADF;
     d->slot = (struct slot){.net_fd = -EBADF, .pty_master = -EBADF};
     d->slot.views[0] = (struct slot_view){-EBADF, -EBADF};
-    umask(022);
-    int r = reserve_low(err);
-    if (r == 0)
-        r = direct_helper_start(&sbx_ready_spawner_filter, err);
+    int r = direct_ahead(err);
     if (r == 0)
         r = make_tree(d, err);
     if (r == 0)

@@ -25,6 +25,14 @@ struct direct_events {
 /** direct_fits() - whether it can be asked for at all: root, native, every layer, none optional */
 bool direct_fits(const struct node_config *config);
 
+/**
+ * direct_ahead() - namespaces for a run that will come: they take longer than all that it still has
+ * to be asked. Signals that end this process are blocked before. direct_begin() does it otherwise.
+ */
+int direct_ahead(struct err *err);
+/** direct_call_off() - there will be no direct_begin() */
+void direct_call_off(void);
+
 /* direct_begin() finds cgroups that a direct run can't use: the other way has to be gone. */
 #define DIRECT_E_CGROUPS 1
 

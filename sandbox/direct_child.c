@@ -210,6 +210,11 @@ int direct_helper_start(const struct sbx_filter *filter, struct err *err)
     return 0;
 }
 
+bool direct_helper_is_there(void)
+{
+    return helper.pid > 0;
+}
+
 /* It may also have been killed, which is nobody's state. */
 static bool is_dead(void)
 {

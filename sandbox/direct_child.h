@@ -30,6 +30,7 @@
 
 /** direct_helper_start() - it begins with the user namespace and the network */
 int direct_helper_start(const struct sbx_filter *filter, struct err *err);
+bool direct_helper_is_there(void);
 /** direct_helper_user_ns() - wait until U is there: the maps of @ret_pid can be written */
 int direct_helper_user_ns(pid_t *ret_pid, struct err *err);
 /** direct_helper_clone() - have a child born that begins with @tree, which ends in PLAN_CONTINUE */

@@ -103,5 +103,9 @@ int raw_main(int argc, char **argv, char **envp)
     r = init_watch(s);
     if (r < 0)
         return 1;
-    return init_finish(s) < 0 ? 1 : 0;
+    r = init_finish(s);
+    /* Whoever has been woken by the report may be queued here, behind the end of a pid namespace,
+     * with another processor idle. */
+    raw_syscall1(__NR_sched_yield, 0);
+    return r < 0 ? 1 : 0;
 }

@@ -174,12 +174,13 @@ int init_watch(struct init_state *s)
             init_waits_look(s, n == 0);
         if (n > 0 && (fds[2].revents & POLLIN))
             init_answer_refusal(s);
-        if (n > 0 && (fds[2].revents & POLLHUP)) { /* the last process with the filter is gone */
+        if (n > 0 && (fds[1].revents & POLLIN))
+            reap(s);
+        /* The last process with the filter is gone. At the end nobody waits for the filter's. */
+        if (n > 0 && (fds[2].revents & POLLHUP) && !s->main_over) {
             raw_close(s->listener);
             s->listener = -EBADF;
         }
-        if (n > 0 && (fds[1].revents & POLLIN))
-            reap(s);
         if (n > 0 && fds[0].revents && obey(s) < 0)
             return -EPIPE;
     }

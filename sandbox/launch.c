@@ -126,7 +126,7 @@ static int build(const struct run_env *env, const struct slot *slot, const struc
         return r;
     ret->layers = plan.layers;
     if (env->start)
-        return env->start(env->start_arg, &plan, &ret->pidfd, err);
+        return env->start(env->start_arg, &plan, err);
     pid_t pid;
     return child_start(&plan, &ret->pidfd, &pid, err);
 }
@@ -229,8 +229,18 @@ static int give_orders(int control, const void *config, size_t len, struct err *
                : err_set(err, -errno, "send init its orders: %m");
 }
 
-/* Orders wait for init, so that it need not wait for them; except where its tree is not complete
- * before start() has come back. */
+/* What start() has begun. Without its orders it would wait for ever. */
+static int finish(const struct run_env *env, int given, struct launched *ret, struct err *err)
+{
+    int r = env->finish(env->start_arg, &ret->pidfd, given < 0 ? NULL : err);
+    if (r == 0 && given < 0) {
+        launch_end(ret->pidfd);
+        fd_close(ret->pidfd);
+    }
+    return given < 0 ? given : r;
+}
+
+/* Orders wait for init, so that it need not wait for them. */
 static int launch_new(const struct run_env *env, const struct slot *slot,
                       const struct sbx_spec *spec, const int *fds, const void *config, size_t len,
                       struct launched *ret, struct err *err)
@@ -242,13 +252,8 @@ static int launch_new(const struct run_env *env, const struct slot *slot,
         r = give_orders(ours, config, len, err);
     if (r == 0)
         r = build(env, slot, spec, fds, inits, ret, err);
-    if (r == 0 && env->start) {
-        r = give_orders(ours, config, len, err);
-        if (r < 0) {
-            launch_end(ret->pidfd);
-            fd_close(ret->pidfd);
-        }
-    }
+    if (r == 0 && env->start)
+        r = finish(env, give_orders(ours, config, len, err), ret, err);
     if (r == 0)
         ret->control = take_fd(&ours);
     return r;

@@ -56,7 +56,7 @@ void launch_end(int pidfd);
 /** launch_forget() - ends the slot's ready sandbox, if there is one, and waits for its end. */
 void launch_forget(struct slot *slot);
 /**
- * launch_tidy() - when a run is gone and there is time: get @slot's cgroup ready for the next one,
+ * launch_tidy() - when a run is gone: get @slot's cgroup ready for the next one,
  * most likely with @limits, so that its start does not have to wait for that
  */
 void launch_tidy(const struct run_env *env, struct slot *slot, const struct limits *limits);

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-#define TIDY_AFTER_US  UINT64_C(300) /* whoever waits for an answer asks again at once */
+#define NETS_AFTER_US  UINT64_C(300) /* whoever waits for an answer asks again at once */
 #define READY_AFTER_US UINT64_C(2000)
 
 /* ---- which slot ---- */
@@ -180,8 +180,10 @@ static void on_timer(struct loop_timer *timer)
 
 static void come_back_soon(struct pool *pool)
 {
-    uint64_t soon = clock_us() + TIDY_AFTER_US;
-    if (pool->config->one_shot || (pool->timer.loop && pool->timer.due_us <= soon))
+    bool nets = pool->spare_nets.n < pool->nets_wanted;
+    uint64_t soon = clock_us() + (nets ? NETS_AFTER_US : READY_AFTER_US);
+    if (pool->config->one_shot || (!nets && !wants_ready(pool)) ||
+        (pool->timer.loop && pool->timer.due_us <= soon))
         return;
     loop_timer_set(pool->loop, &pool->timer, soon, on_timer);
 }
@@ -190,6 +192,10 @@ void pool_give_back(struct pool *pool, struct slot *slot)
 {
     slot->busy = false;
     pool->quiet_since_us = clock_us();
+    /* At once: it takes less time than to set a clock for it, and whoever has waited for this run
+     * is still reading its result. */
+    if (!pool->config->one_shot && slot->used && !pool_is_broken(pool, slot))
+        launch_tidy(pool->env, slot, &pool->config->defaults);
     come_back_soon(pool);
 }
 

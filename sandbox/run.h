@@ -56,8 +56,10 @@ struct run_env {
                        struct err *err);
     const struct sbx_filter *filters; /* by policy: [0] plain, [1] no-subprocess */
     const struct plan_tree *tree;     /* for a run without a slot's tree; else NULL */
-    /* Executes the plan in place of child_start(); NULL: child_start(). */
-    int (*start)(void *arg, const struct plan *plan, int *ret_pidfd, struct err *err);
+    /* Execute the plan in place of child_start(); NULL: child_start(). After start() the tree is
+     * complete, so that init may have its orders; finish() tells whether init was executed. */
+    int (*start)(void *arg, const struct plan *plan, struct err *err);
+    int (*finish)(void *arg, int *ret_pidfd, struct err *err);
     void *start_arg;
 };
 

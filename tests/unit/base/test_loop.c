@@ -238,6 +238,23 @@ static void setting_again_moves_a_timer(void **state)
     assert_string_equal(trace, "ba");
 }
 
+/* The kernel is not told of a timer that is taken back, nor of one that is due after such a one. */
+static void what_was_armed_too_soon_makes_nothing_late_or_early(void **state)
+{
+    (void)state;
+    struct tick early = {.name = 'e'}, late = {.name = 'l'}, between = {.name = 'b'};
+    uint64_t now = clock_us();
+    arm(&early, now + 2000);
+    step(0);
+    loop_timer_cancel(&early.timer);
+    arm(&late, now + 20000);
+    step(0);
+    arm(&between, now + 10000);
+    for (int i = 0; i < 100 && strlen(trace) < 2; i++)
+        step(1000);
+    assert_string_equal(trace, "bl");
+}
+
 static void a_timer_that_is_always_due_lets_others_pass(void **state)
 {
     (void)state;
@@ -525,6 +542,7 @@ int main(void)
         loop_test(a_timer_fires_at_its_microsecond),
         loop_test(a_cancelled_timer_does_not_fire),
         loop_test(setting_again_moves_a_timer),
+        loop_test(what_was_armed_too_soon_makes_nothing_late_or_early),
         loop_test(a_timer_that_is_always_due_lets_others_pass),
         loop_test(many_timers_in_any_order_come_out_sorted),
         loop_test(signals_arrive_as_events),
