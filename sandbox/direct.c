@@ -232,6 +232,7 @@ static int make_env(struct direct *d, struct err *err)
         .tmpfs_owner = true,
         .proc = true,
         .notify = true,
+        .alone = true,
         .launcher = SBX_LAUNCHER_NATIVE,
         .filters = sbx_ready_filters,
         .tree = &d->tree,

@@ -30,6 +30,7 @@ enum init_flag {
     INIT_SAME_UID = 1 << 5,   /* no uid of its own for the program (a single-uid map) */
     INIT_WORKSPACE = 1 << 6,  /* the three writable tmpfs exist */
     INIT_LAYERED = 1 << 7, /* the workspace lies over an input set: INIT_FD_UPPER is its own part */
+    INIT_ALONE = 1 << 8,   /* no other run: nobody waits for this one's slot or processor */
 };
 
 enum { INIT_OPS_MAX = 16, INIT_NR_MAX = 512 };

@@ -227,6 +227,7 @@ static int start_run(struct inner *inner, struct spawn_request *q, struct err *e
         r = slot_open_pty(slot, spec->rows, spec->cols, &slot->pty_master, &slave, err);
         q->fds[SPAWN_FD_STDIN] = q->fds[SPAWN_FD_STDOUT] = q->fds[SPAWN_FD_STDERR] = slave;
     }
+    inner->env.alone = pool_is_quiet(&inner->pool);
     if (r == 0)
         r = start_in_slot(inner, slot, q, clock_us() - begin, err);
     if (r < 0) {

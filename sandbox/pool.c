@@ -34,6 +34,13 @@ bool pool_is_full(const struct pool *pool)
     return counts.busy == pool->config->slots_max;
 }
 
+bool pool_is_quiet(const struct pool *pool)
+{
+    struct pool_counts counts;
+    pool_count(pool, &counts);
+    return counts.busy <= 1 && counts.busy < pool->config->slots_max;
+}
+
 static bool is_own(const struct slot *slot, const char *tenant)
 {
     return slot->tenant[0] && strcmp(slot->tenant, tenant) == 0;

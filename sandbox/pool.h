@@ -45,6 +45,8 @@ int pool_init(struct pool *pool, const struct node_config *config, struct cg_tre
 /** pool_serve() - from now on runs come; @env and @loop are borrowed. */
 void pool_serve(struct pool *pool, const struct run_env *env, struct loop *loop);
 bool pool_is_full(const struct pool *pool);
+/** pool_is_quiet() - one run at most, and room for another */
+bool pool_is_quiet(const struct pool *pool);
 /**
  * pool_take() - a slot for a run of @spec that sees @tree, an index of the configuration
  * On success it is busy, until pool_give_back(): also when the run can't be started in it.

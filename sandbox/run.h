@@ -49,6 +49,7 @@ struct run_env {
     unsigned cpus;
     const char *const *masks;
     bool tmpfs_owner, proc, notify;
+    bool alone; /* the next run is the only one; may change */
     enum sbx_launcher launcher;
     struct inputs inputs;
     /* inputs_open(); NULL: this is no node, and a run that asks for an input set is refused. */

@@ -53,7 +53,8 @@ int run_config_build(const struct run_env *env, const struct slot *slot,
         (layers & LAYER_BIT(LAYER_SLOT_UID) && env->launcher == SBX_LAUNCHER_NATIVE
              ? 0
              : INIT_SAME_UID) |
-        (tree ? INIT_WORKSPACE : 0) | (spec->inputs && spec->inputs[0] ? INIT_LAYERED : 0);
+        (env->alone ? INIT_ALONE : 0) | (tree ? INIT_WORKSPACE : 0) |
+        (spec->inputs && spec->inputs[0] ? INIT_LAYERED : 0);
     for (int i = 0; i < SPAWN_FDS; i++)
         if (fds[i] >= 0)
             config.descriptors |= UINT32_C(1) << number_of[i];
