@@ -257,7 +257,10 @@ void direct_helper_go_on(const struct plan *rest)
 int direct_helper_finish(int *ret_pidfd, struct err *err)
 {
     int r = wait_for(STATE_OVER, err);
-    raw_close_range(STDERR_FILENO + 1, INNER_FDS_LOW - 1, 0); /* what was lent to the child */
+    /* What was lent to the child. The ends of its pipes among it would keep us waiting for ever. */
+    if (raw_close_range(STDERR_FILENO + 1, INNER_FDS_LOW - 1, 0) < 0)
+        for (int fd = STDERR_FILENO + 1; fd < INNER_FDS_LOW; fd++)
+            raw_close(fd);
     if (r == 0 && helper.walk.code < 0)
         r = child_explain(&helper.walk, err);
     if (r < 0)
