@@ -163,8 +163,12 @@ static int take_descriptors(struct child_walk *p)
 
 void child_lent_back(int null)
 {
-    for (int fd = STDERR_FILENO + 1; fd < INNER_FDS_LOW; fd++)
+    for (int fd = STDERR_FILENO + 1; fd < INNER_FDS_LOW; fd++) {
+        if (raw_dup3(null, fd, O_CLOEXEC) >= 0)
+            continue;
+        raw_close(fd); /* of a pipe's end, whoever waits for it must not wait for us */
         raw_dup3(null, fd, O_CLOEXEC);
+    }
 }
 
 /* Those with an input set open a descriptor before that; bubblewrap is not ours to lend to. */
