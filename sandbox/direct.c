@@ -249,12 +249,10 @@ static int make_env(struct direct *d, struct err *err)
 
 int direct_ahead(struct err *err)
 {
-    static bool reserved;
     if (direct_helper_is_there())
         return 0;
     umask(022);
-    int r = reserved ? 0 : reserve_low(err);
-    reserved = r == 0;
+    int r = reserve_low(err);
     return r < 0 ? r : direct_helper_start(&sbx_ready_spawner_filter, err);
 }
 

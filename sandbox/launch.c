@@ -56,7 +56,6 @@ void launch_tidy(const struct run_env *env, struct slot *slot, const struct limi
 {
     /* A fault comes again, and is reported, when a run is prepared. */
     prepare_cgroup(env, slot, limits, LAYERS_ALL, NULL);
-    slot->used = false;
 }
 
 /* ---- the sandbox ---- */
@@ -161,7 +160,6 @@ int launch_ahead(const struct run_env *env, struct slot *slot, const struct sbx_
     struct launched sandbox;
     AUTO_CLOSE int ours = -EBADF;
     AUTO_CLOSE int inits = -EBADF;
-    slot->used = true;
     int r = prepare_cgroup(env, slot, &spec->limits, spec->layers, err);
     if (r == 0)
         r = make_control(&ours, &inits, err);
@@ -266,7 +264,6 @@ int launch(const struct run_env *env, struct slot *slot, const struct sbx_spec *
     int n = orders(env, slot, spec, fds, &config, err);
     if (n < 0)
         return n;
-    slot->used = true;
     if (use_ready(env, slot, spec, fds, config, (size_t)n, ret))
         return 0;
     launch_forget(slot);

@@ -71,7 +71,7 @@ static unsigned suits(const struct pool *pool, const struct slot *slot, const st
         kind = SUIT_OWN;
     else if (slot->fresh_net)
         kind = SUIT_FRESH;
-    return kind * 2 + !slot->used;
+    return kind;
 }
 
 static int choose(struct pool *pool, const struct sbx_spec *spec, uint32_t tree, struct slot **ret,
@@ -85,7 +85,7 @@ static int choose(struct pool *pool, const struct sbx_spec *spec, uint32_t tree,
         best = n;
         *ret = &pool->slots[i];
     }
-    if (best > SUIT_BROKEN * 2 + 1 || (best && pool->n_slots == pool->config->slots_max))
+    if (best > SUIT_BROKEN || (best && pool->n_slots == pool->config->slots_max))
         return 0;
     uint32_t missing = 0;
     struct slot *slot = &pool->slots[pool->n_slots];
@@ -131,17 +131,9 @@ int pool_take(struct pool *pool, const struct sbx_spec *spec, uint32_t tree, str
 
 /* ---- while nobody waits ---- */
 
-/* One more, if it is wanted. Return: whether something was done, successfully. */
-static bool tidy_one(struct pool *pool)
+static bool wants_net(const struct pool *pool)
 {
-    for (uint32_t i = 0; i < pool->n_slots; i++) {
-        struct slot *slot = &pool->slots[i];
-        if (slot->busy || !slot->used || slot->ready.made)
-            continue;
-        launch_tidy(pool->env, slot, &pool->config->defaults);
-        return true;
-    }
-    return pool->spare_nets.n < pool->nets_wanted && spare_nets_add(&pool->spare_nets, NULL) > 0;
+    return pool->spare_nets.n < pool->nets_wanted;
 }
 
 static struct slot *to_be_made_ready(struct pool *pool)
@@ -179,7 +171,8 @@ static void on_timer(struct loop_timer *timer)
     struct pool *pool = container_of(timer, struct pool, timer);
     uint64_t quiet_us = pool->quiet_since_us + READY_AFTER_US;
     bool quiet = clock_us() >= quiet_us;
-    if (tidy_one(pool) || (quiet && make_one_ready(pool)))
+    bool net = wants_net(pool) && spare_nets_add(&pool->spare_nets, NULL) > 0;
+    if (net || (quiet && make_one_ready(pool)))
         loop_timer_set(pool->loop, timer, clock_us(), on_timer);
     else if (!quiet && wants_ready(pool))
         loop_timer_set(pool->loop, timer, quiet_us, on_timer);
@@ -187,9 +180,8 @@ static void on_timer(struct loop_timer *timer)
 
 static void come_back_soon(struct pool *pool)
 {
-    bool nets = pool->spare_nets.n < pool->nets_wanted;
-    uint64_t soon = clock_us() + (nets ? NETS_AFTER_US : READY_AFTER_US);
-    if (pool->config->one_shot || (!nets && !wants_ready(pool)) ||
+    uint64_t soon = clock_us() + (wants_net(pool) ? NETS_AFTER_US : READY_AFTER_US);
+    if (pool->config->one_shot || (!wants_net(pool) && !wants_ready(pool)) ||
         (pool->timer.loop && pool->timer.due_us <= soon))
         return;
     loop_timer_set(pool->loop, &pool->timer, soon, on_timer);
@@ -201,7 +193,7 @@ void pool_give_back(struct pool *pool, struct slot *slot)
     pool->quiet_since_us = clock_us();
     /* At once: it takes less time than to set a clock for it, and whoever has waited for this run
      * is still reading its result. */
-    if (!pool->config->one_shot && slot->used && !pool_is_broken(pool, slot))
+    if (!pool->config->one_shot && !slot->ready.made && !pool_is_broken(pool, slot))
         launch_tidy(pool->env, slot, &pool->config->defaults);
     come_back_soon(pool);
 }

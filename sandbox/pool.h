@@ -9,11 +9,10 @@
  * any free one, else a new one, else one that has lost its cgroup.
  *
  * The cgroup of a slot is cleared when its run is gone. The rest is off the path, in this order,
- * one step at a time so that a request that came meanwhile goes first: what could not be cleared
- * then is tried again; where tenants change, networks are made ahead; and when nothing has begun or
- * ended for a while, up to `ready_max` free slots get a ready sandbox, for a run like the last one.
- * Not sooner: to make one takes as long as the start that it saves, and who asks for one run after
- * the other would wait for it.
+ * one step at a time so that a request that came meanwhile goes first: where tenants change,
+ * networks are made ahead; and when nothing has begun or ended for a while, up to `ready_max` free
+ * slots get a ready sandbox, for a run like the last one. Not sooner: to make one takes as long as
+ * the start that it saves, and who asks for one run after the other would wait for it.
  */
 
 #include "base/loop.h"

@@ -27,7 +27,6 @@ struct slot {
     unsigned index;
     uid_t uid; /* inside U */
     bool busy;
-    bool used;                              /* since its cgroup was made or tidied */
     struct ready ready;                     /* a sandbox for the next run */
     uint64_t n_ready_used;                  /* runs that found one */
     bool fresh_net;                         /* no run has used its network namespace */
