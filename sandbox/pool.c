@@ -52,40 +52,45 @@ static bool is_ready_for(const struct slot *slot, const struct sbx_spec *spec, u
     return launch_fits(slot, spec, tree) && (slot->fresh_net || is_own(slot, spec->tenant));
 }
 
-/* The higher the cheaper; 0: not to be had. */
-enum { SUIT_NONE, SUIT_BROKEN, SUIT_READY_FOR_OTHERS, SUIT_ANY, SUIT_FRESH, SUIT_OWN, SUIT_READY };
+/* The higher the cheaper. */
+enum suit {
+    SUIT_NONE,
+    SUIT_BROKEN,
+    SUIT_READY_FOR_OTHERS,
+    SUIT_ANY,
+    SUIT_FRESH,
+    SUIT_OWN,
+    SUIT_READY
+};
 
-static unsigned suits(const struct pool *pool, const struct slot *slot, const struct sbx_spec *spec,
-                      uint32_t tree)
+static enum suit suits(const struct pool *pool, const struct slot *slot,
+                       const struct sbx_spec *spec, uint32_t tree)
 {
-    unsigned kind = SUIT_ANY;
     if (slot->busy)
         return SUIT_NONE;
     if (pool_is_broken(pool, slot))
-        kind = SUIT_BROKEN;
-    else if (is_ready_for(slot, spec, tree))
-        kind = SUIT_READY;
-    else if (slot->ready.made)
-        kind = SUIT_READY_FOR_OTHERS;
-    else if (is_own(slot, spec->tenant))
-        kind = SUIT_OWN;
-    else if (slot->fresh_net)
-        kind = SUIT_FRESH;
-    return kind;
+        return SUIT_BROKEN;
+    if (is_ready_for(slot, spec, tree))
+        return SUIT_READY;
+    if (slot->ready.made)
+        return SUIT_READY_FOR_OTHERS;
+    if (is_own(slot, spec->tenant))
+        return SUIT_OWN;
+    return slot->fresh_net ? SUIT_FRESH : SUIT_ANY;
 }
 
 static int choose(struct pool *pool, const struct sbx_spec *spec, uint32_t tree, struct slot **ret,
                   struct err *err)
 {
-    unsigned best = 0;
+    enum suit best = SUIT_NONE;
     for (uint32_t i = 0; i < pool->n_slots; i++) {
-        unsigned n = suits(pool, &pool->slots[i], spec, tree);
-        if (n <= best)
+        enum suit suit = suits(pool, &pool->slots[i], spec, tree);
+        if (suit <= best)
             continue;
-        best = n;
+        best = suit;
         *ret = &pool->slots[i];
     }
-    if (best > SUIT_BROKEN || (best && pool->n_slots == pool->config->slots_max))
+    if (best > SUIT_BROKEN || (best == SUIT_BROKEN && pool->n_slots == pool->config->slots_max))
         return 0;
     uint32_t missing = 0;
     struct slot *slot = &pool->slots[pool->n_slots];
